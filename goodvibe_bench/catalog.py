@@ -1,0 +1,118 @@
+"""Find and parse the definitions in tasks/, judges/ and trainers/. It acts on none of them and runs no code of theirs.
+
+A definition is TOML: tasks/<name>/task.toml, judges/<name>.toml, trainers/<name>.toml, or a path that the user gives.
+"""
+
+import hashlib
+import json
+import tomllib
+import typing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from goodvibe_bench.errors import UsageError, nearest
+
+Kind = Literal["tasks", "judges", "trainers"]
+T = TypeVar("T", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Definition(Generic[T]):
+    """A parsed definition, where it was read, and the digest of what it says."""
+
+    name: str
+    path: Path
+    content: T
+    digest: str
+
+
+def root() -> Path:
+    """Return the folder that holds tasks/, judges/ and trainers/: the checkout's, else the installed package's."""
+    package = Path(__file__).parent
+    checkout = package.parent
+    return checkout if (checkout / "trainers").is_dir() else package / "definitions"
+
+
+def names(kind: Kind) -> list[str]:
+    """Return the names of the definitions that come with the project, sorted."""
+    folder = root() / kind
+    if kind == "tasks":
+        return sorted(path.parent.name for path in folder.glob("*/task.toml"))
+    return sorted(path.stem for path in folder.glob("*.toml"))
+
+
+def read(kind: Kind, name: str, content: type[T]) -> Definition[T]:
+    """Return the definition `name` (or the TOML file at that path) as `content`.
+
+    Raises UsageError for an unknown name, a file that is not TOML, and for all faults of the file together.
+    """
+    path = _path(kind, name)
+    try:
+        words = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+    stem = path.parent.name if kind == "tasks" else path.stem
+    return Definition(stem, path, parse(words, content, str(path)), digest(words))
+
+
+def parse(words: Any, content: type[T], where: str) -> T:
+    """Return `words` as a `content`. Raises one UsageError that names all faults, and the nearest valid keys."""
+    try:
+        return content.model_validate(words)
+    except ValidationError as error:
+        faults = [_fault(fault, content) for fault in error.errors(include_url=False)]
+        raise UsageError("\n  ".join([f"{where}: {len(faults)} fault(s)", *faults])) from error
+
+
+def digest(words: Any) -> str:
+    """Return 16 hex digits of SHA-256 over the canonical JSON of `words`."""
+    return hashlib.sha256(json.dumps(words, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _path(kind: Kind, name: str) -> Path:
+    if name.endswith(".toml") or "/" in name:
+        path = Path(name).expanduser()
+        path = path / "task.toml" if kind == "tasks" and path.is_dir() else path
+        if not path.is_file():
+            raise UsageError(f"There is no definition at {name!r}.")
+        return path
+    valid = names(kind)
+    if name not in valid:
+        raise UsageError(f"Unknown {kind[:-1]} {name!r}. {nearest(name, valid)} See `goodvibe-bench ls {kind}`.")
+    return root() / kind / (f"{name}/task.toml" if kind == "tasks" else f"{name}.toml")
+
+
+def _fault(fault: Any, content: type[BaseModel]) -> str:
+    place = [part for part in fault["loc"] if isinstance(part, str)]
+    key = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        return f"{key}: unknown key. {nearest(place[-1], list(_fields(content, place[:-1])))}"
+    return f"{key}: {fault['msg']}"
+
+
+def _fields(content: type[BaseModel], place: list[str]) -> list[str]:
+    """Return the valid keys at `place` inside `content`, following nested models and tagged unions."""
+    found: Any = content
+    for part in place:
+        field = found.model_fields.get(part) if isinstance(found, type) and issubclass(found, BaseModel) else None
+        found = field.annotation if field else _member(found, part)
+    while not (isinstance(found, type) and issubclass(found, BaseModel)):
+        members = [m for m in typing.get_args(found) if isinstance(m, type) and issubclass(m, BaseModel)]
+        if not members:
+            return []
+        found = members[0]
+    return list(found.model_fields)
+
+
+def _member(union: Any, tag: str) -> Any:
+    for member in typing.get_args(union):
+        for option in typing.get_args(member) or (member,):
+            kind = getattr(option, "model_fields", {}).get("kind")
+            if kind is not None and tag in typing.get_args(kind.annotation):
+                return option
+    return union

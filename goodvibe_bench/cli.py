@@ -1,0 +1,230 @@
+"""Words in, one call, exit code out. No logic of the benchmark lives here.
+
+Exit codes: 0 done, 1 the run failed (our bug: traceback), 2 usage. Everything heavy is imported inside a command.
+"""
+
+import json
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from goodvibe_bench.errors import UsageError
+
+app = typer.Typer(
+    help="Does tuning make a language model write secure code by default, and at what cost?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+judge_app = typer.Typer(help="Fit judges.", no_args_is_help=True)
+app.add_typer(judge_app, name="judge")
+
+
+class Quality(StrEnum):
+    CLEAN = "clean"
+    RAW = "raw"
+
+
+class Listed(StrEnum):
+    TASKS = "tasks"
+    JUDGES = "judges"
+    TRAINERS = "trainers"
+    MODELS = "models"
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Data = Annotated[
+    Path | None, typer.Option(help="Local data: a file or a folder (else $GOODVIBE_BENCH_DATA, else the hub).")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+
+
+@app.command()
+def run(
+    model: Annotated[str, typer.Option(help="Hub id, folder with safetensors weights, or carried model's name.")],
+    method: Annotated[str, typer.Option(help="Trainers, separated by commas; `none` is the base model.")] = "none",
+    tasks: Annotated[str, typer.Option(help="Tasks, separated by commas.")] = "cpp,java,swift,go",
+    judge: Annotated[str, typer.Option(help="The judge that labels every sample.")] = "smollm2-135m",
+    backend: Annotated[str, typer.Option(help="What generates.")] = "transformers",
+    limit: Annotated[int | None, typer.Option(help="Held-out prompts a task, the first ones.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of training and sampling; splits have their own.")] = 0,
+    output: Annotated[Path, typer.Option("--output", "--output_path", help="Folder for results.")] = Path("results"),
+    scratch: Annotated[Path, typer.Option(help="Folder for trained models and unfinished work.")] = Path(".runs"),
+    data: Data = None,
+    quality: Annotated[
+        Quality, typer.Option(help="Leave damaged training rows out, or keep them as the paper did.")
+    ] = Quality.CLEAN,
+    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", "--max_new_tokens", help="Longest answer.")] = 512,
+    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
+    n_samples: Annotated[int, typer.Option("--n-samples", "--n_samples", help="Samples a prompt.")] = 1,
+    batch_size: Annotated[int, typer.Option("--batch-size", "--batch_size", help="Prompts generated at once.")] = 16,
+    dtype: Annotated[str, typer.Option(help="bfloat16, float32 or float16.")] = "bfloat16",
+    revision: Annotated[str | None, typer.Option(help="Hub revision of the model.")] = None,
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", "--trust_remote_code", help="Let a model run its own code.")
+    ] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train, generate, judge and score; print one row a method."""
+    from goodvibe_bench import catalog
+    from goodvibe_bench.progress import Show
+    from goodvibe_bench.run import Request
+    from goodvibe_bench.run import run as run_all
+
+    words = {
+        "model": model,
+        "methods": _split(method),
+        "tasks": _split(tasks),
+        "judge": judge,
+        "backend": backend,
+        "limit": limit,
+        "seed": seed,
+        "output": output,
+        "scratch": scratch,
+        "data": data,
+        "quality": quality.value,
+        "dtype": dtype,
+        "revision": revision,
+        "trust_remote_code": trust_remote_code,
+        "sampling": {
+            "max_new_tokens": max_new_tokens,
+            "temperature": temperature,
+            "attempts": n_samples,
+            "batch_size": batch_size,
+            "seed": seed,
+        },
+    }
+    request = catalog.parse(words, Request, "run")
+    _calm_libraries()
+    with Show(quiet=quiet) as show:
+        found = run_all(request, show)
+    _leaderboard([result for result, _ in found], as_json=as_json)
+
+
+@app.command()
+def leaderboard(
+    places: Annotated[list[Path] | None, typer.Argument(help="Result files or folders of them.")] = None,
+    by_language: Annotated[bool, typer.Option("--by-language", help="One row a language.")] = False,
+    as_json: AsJson = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+) -> None:
+    """Rank results; the best secure rate first."""
+    from goodvibe_bench.result.store import read_results
+
+    results = read_results(places or [Path("results")])
+    _leaderboard(results, by_language=by_language, as_json=as_json, markdown=markdown, csv=csv)
+
+
+@app.command("ls")
+def list_definitions(
+    what: Annotated[Listed, typer.Argument(help="What to list.")],
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """List tasks, judges, trainers or carried models."""
+    from goodvibe_bench.listing import rows
+
+    _table(f"{what.value}", rows(what.value, data), as_json)
+
+
+@judge_app.command()
+def fit(
+    judge: Annotated[str, typer.Option(help="The judge to fit, by its definition's [fit] table.")],
+    data: Data = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for weights and card; beside the definition by default.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="In place of the definition's.")] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train a judge on labelled pairs and write its weights and card."""
+    from goodvibe_bench.fitting import fit as fit_judge
+    from goodvibe_bench.progress import Show
+
+    _calm_libraries()
+    with Show(quiet=quiet) as show:
+        folder = fit_judge(judge, show, data=data, output=output, seed=seed)
+    _say((folder / ("card.json" if as_json else "README.md")).read_text())
+
+
+def _leaderboard(
+    results: list[Any], *, by_language: bool = False, as_json: bool = False, markdown: bool = False, csv: bool = False
+) -> None:
+    from goodvibe_bench.result import leaderboard as board
+
+    rows = board.rows(results, by_language=by_language)
+    if as_json:
+        _say(json.dumps(board.plain(rows), indent=1))
+    elif markdown:
+        _say(board.markdown(rows))
+    elif csv:
+        _say(board.comma_separated(rows).rstrip())
+    else:
+        _print_table("Leaderboard (rates in %)", list(board.HEADINGS.values()), [board.cells(row) for row in rows])
+
+
+def _table(title: str, rows: list[dict[str, Any]], as_json: bool) -> None:
+    if as_json:
+        _say(json.dumps(rows, indent=1))
+    else:
+        _print_table(title, list(rows[0]), [[str(cell) for cell in row.values()] for row in rows])
+
+
+def _print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title)
+    numeric = [all(row[place][:1].isdigit() for row in rows) for place in range(len(headings))]
+    for heading, right in zip(headings, numeric, strict=True):
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_printable(cell)) for cell in row))
+    Console().print(table)
+
+
+def _printable(text: str) -> str:
+    """Return `text` without control characters: data must not steer the terminal."""
+    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+
+
+def _split(words: str) -> tuple[str, ...]:
+    found = tuple(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))
+    if not found:
+        raise UsageError(f"{words!r} names nothing. Give one or more names, separated by commas.")
+    return found
+
+
+def _calm_libraries() -> None:
+    """Keep libraries' own bars and advice out of our output; their warnings on errors stay."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+def main() -> None:
+    """Run the command line; a UsageError is one message on standard error and exit code 2."""
+    try:
+        app()
+    except UsageError as error:
+        sys.stderr.write(f"goodvibe-bench: {_printable_lines(str(error))}\n")
+        sys.exit(2)
+
+
+def _printable_lines(text: str) -> str:
+    return "\n".join(_printable(line) for line in text.split("\n"))

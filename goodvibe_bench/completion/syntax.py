@@ -1,0 +1,119 @@
+"""Says whether a text is code of a language, by tree-sitter. It does not compile, resolve names or check types.
+
+Tree-sitter accepts fragments: a Go file without a package clause, C++, Swift and Java statements outside any
+function. They parse here too. What it accepts beyond code (a lone word is a Swift expression) has no definitions.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from functools import cache, lru_cache
+from importlib import import_module
+
+from tree_sitter import Language as Grammar
+from tree_sitter import Node, Parser
+
+from goodvibe_bench.types import Language
+
+MAX_CHARACTERS = 200_000
+"""Longer texts do not parse: no answer to one prompt is that long, and hostile ones would cost seconds."""
+
+_CHUNK_BYTES = 4_096
+_DEFINITION = re.compile(
+    r"\w*(?:declaration|definition|specifier|statement|assignment|call_expression|try_expression|await_expression"
+    r"|assignment_expression|binary_expression|update_expression|delete_expression|new_expression|creation_expression"
+    r"|method_invocation|linkage_specification|template_instantiation|preproc_function_def|block)"
+)
+_PREAMBLE = frozenset({"import_declaration", "package_declaration", "using_declaration"})
+_CONDITIONAL = frozenset({"preproc_if", "preproc_ifdef", "preproc_else", "preproc_elif"})
+_JAVA_HEAD = re.compile(r"(?:[ \t]*(?:(?:import|package)[ \t][^\n]*)?\n)*")
+
+
+def parses(text: str, language: Language) -> bool:
+    """Return whether tree-sitter reads the text without an error or a missing token.
+
+    Blank and comment-only texts do not parse, nor do texts above MAX_CHARACTERS. A Java text that fails is tried
+    once more with its body inside `class X { }`, so bare constructors and initialisers parse as bare methods do.
+    """
+    return _facts(text, language)[0]
+
+
+def definitions(text: str, language: Language) -> int:
+    """Return how many top-level definitions and statements a parsing text has; 0 where it does not parse.
+
+    Comments, includes, imports, package clauses, constants by #define and lone words or literals are not counted.
+    """
+    return _facts(text, language)[1]
+
+
+@lru_cache(maxsize=64)
+def _facts(text: str, language: Language) -> tuple[bool, int]:
+    root = _root(text, language) if len(text) <= MAX_CHARACTERS else None
+    if root is None or all("comment" in node.type for node in root.named_children):
+        return False, 0
+    return True, sum(1 for _ in _top_level(root))
+
+
+def _root(text: str, language: Language) -> Node | None:
+    """Return the root of an error-free tree, or None."""
+    root = _parse(text, language)
+    if root is None or not root.has_error:
+        return root
+    return _root_in_class(text) if language == "java" else None
+
+
+def _root_in_class(text: str) -> Node | None:
+    """Return the root of Java text with all behind its leading imports put inside a class, or None."""
+    head = _JAVA_HEAD.match(text)
+    end = head.end() if head else 0
+    root = _parse(f"{text[:end]}class X {{\n{text[end:]}\n}}", "java")
+    if root is None or root.has_error:
+        return None
+    classes = [node for node in root.named_children if node.type not in _PREAMBLE and "comment" not in node.type]
+    # Were the text's own braces unbalanced, they would close the class early and leave a second one.
+    return root if len(classes) == 1 else None
+
+
+def _parse(text: str, language: Language) -> Node | None:
+    """Return the root of the tree, errors included, or None when the parser was stopped.
+
+    Unclosed nested comments take tree-sitter minutes. A clock would stop other texts on other machines, so what is
+    limited is how often the parser goes back: bytes read and steps taken, each many times what real code needs.
+    """
+    # The newline ends a last Go statement or C++ directive; errors="replace" takes lone surrogates.
+    source = (text + "\n").encode(errors="replace")
+    read_bytes = steps = 0
+
+    def read(offset: int, _point: object) -> bytes:
+        nonlocal read_bytes
+        chunk = source[offset : offset + _CHUNK_BYTES]
+        read_bytes += len(chunk)
+        return chunk
+
+    def stop(*_progress: object) -> bool:
+        nonlocal steps
+        steps += 1
+        return read_bytes > 200_000 + 40 * len(source) or steps > 1_000 + len(source) // 4
+
+    try:
+        return Parser(_grammar(language)).parse(read, progress_callback=stop).root_node
+    except ValueError:
+        return None
+
+
+def _top_level(root: Node) -> Iterator[Node]:
+    """Yield the nodes that count, also those inside include guards."""
+    waiting = list(root.named_children)
+    while waiting:
+        node = waiting.pop()
+        if node.type in _CONDITIONAL:
+            waiting.extend(node.named_children)
+            continue
+        inner = node.named_child(0) if node.type == "expression_statement" else node
+        if inner is not None and inner.type not in _PREAMBLE and _DEFINITION.fullmatch(inner.type):
+            yield node
+
+
+@cache
+def _grammar(language: Language) -> Grammar:
+    pointer: Callable[[], object] = import_module(f"tree_sitter_{language}").language
+    return Grammar(pointer())

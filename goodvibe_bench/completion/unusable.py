@@ -1,0 +1,92 @@
+"""Says why a completion's code cannot be used. It does not find the code, nor say whether it is secure."""
+
+import re
+
+from goodvibe_bench.completion.lines import code_lines
+from goodvibe_bench.completion.syntax import MAX_CHARACTERS, definitions, parses
+from goodvibe_bench.types import LANGUAGES, Language, Stop
+
+LOOP_CHARACTERS = 500
+LOOP_REPEATS = 8
+"""A tail is a token loop when a unit fills at least so many characters, so many times in a row, exactly."""
+
+_TAIL_CHARACTERS = 8_000
+_REFUSAL = re.compile(
+    r"\bI(?:['’]m| am) (?:\w+ )?(?:sorry|unable|not able|not allowed|not comfortable)\b|\b(?:sorry|apologi[sz]e)\b"
+    r"|\bI (?:can['’]?t|cannot|can not|won['’]?t|will not|could not|couldn['’]?t|must decline|must refuse)\b"
+    r"|\bas an? (?:AI|(?:large )?language model|assistant)\b|\bunable to (?:help|assist|comply|provide|fulfil)"
+    r"|\b(?:can['’]?t|cannot|won['’]?t) (?:help|assist|comply|provide|fulfil)|\bI decline\b",
+    re.IGNORECASE,
+)
+_OPENING_CHARACTERS = 1_000
+# Code of a fifth language that the asked language's grammar accepts.
+_LOOKALIKE = {
+    "cpp": re.compile(r"^(?:async )?function \w*\(|^console\.log\(", re.MULTILINE),  # JavaScript as K&R C
+    "java": re.compile(r"^using [\w.]+;|^namespace \w", re.MULTILINE),  # C#
+}
+
+
+def why_unusable(
+    answer: str, stop: Stop, code: str, language: Language, *, foreign: bool, fence_closed: bool
+) -> str | None:
+    """Return the first reason that applies, or None when the code can be used.
+
+    `answer` is the completion without its thoughts, `code` what was found in it; `foreign` says that only fences of
+    other languages were there. The order: failed, refusal, no-code, wrong-language, loop, cut, does-not-parse.
+    """
+    if stop == "error":
+        return "failed"
+    if not (code.strip() if foreign else holds_code(code, language)):
+        return "refusal" if _REFUSAL.search(answer[:_OPENING_CHARACTERS]) else "no-code"
+    if foreign or is_other_language(code, language):
+        return "wrong-language"
+    if loops(code):
+        return "loop"
+    if parses(code, language):
+        return None
+    return "cut" if stop == "length" and not fence_closed else "does-not-parse"
+
+
+def holds_code(text: str, language: Language) -> bool:
+    """Return whether a text is more than prose, comments and includes; code with a syntax error is still code."""
+    if parses(text, language):
+        return definitions(text, language) > 0
+    return code_lines(text[:MAX_CHARACTERS]) > 0
+
+
+def is_other_language(text: str, language: Language) -> bool:
+    """Return whether a text is code of another language: it parses there and not here, or only seems to parse here."""
+    if parses(text, language):
+        lookalike = _LOOKALIKE.get(language)
+        return lookalike is not None and lookalike.search(text) is not None
+    return any(definitions(text, other) > 0 for other in LANGUAGES if other != language)
+
+
+def loops(text: str) -> bool:
+    """Return whether the text ends in one unit repeated exactly: a word, a line or a block of lines.
+
+    Closing brackets behind the loop are passed over. Tables, cases and asserts differ from line to line and are no
+    loop; nor is a loop that counts, which the token limit then cuts.
+    """
+    backwards = text.rstrip(" \t\r\n;,(){}[]'\"`")[: -_TAIL_CHARACTERS - 1 : -1]
+    return any(
+        period + same >= max(LOOP_CHARACTERS, LOOP_REPEATS * period)
+        and any(letter.isalnum() for letter in backwards[:period])
+        for period, same in enumerate(_matches(backwards))
+        if period
+    )
+
+
+def _matches(text: str) -> list[int]:
+    """Return for each position how many characters from there equal the text's beginning (the Z function, linear)."""
+    size = len(text)
+    same = [0] * size
+    left = right = 0
+    for i in range(1, size):
+        length = min(right - i, same[i - left]) if i < right else 0
+        while i + length < size and text[length] == text[i + length]:
+            length += 1
+        same[i] = length
+        if i + length > right:
+            left, right = i, i + length
+    return same

@@ -1,0 +1,8 @@
+"""Generators: prompts to completions. Each kind is one module; GENERATORS names them, so that none loads before use."""
+
+GENERATORS = {
+    "transformers": "goodvibe_bench.generator.transformers",
+}
+"""Backends that a model runs on. The doubles `scripted` and `recorded` are handed in by callers."""
+
+__all__ = ["GENERATORS"]

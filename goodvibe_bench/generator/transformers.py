@@ -1,0 +1,85 @@
+"""Generate with transformers: batched, left-padded, through the model's own chat template.
+
+It extracts no code and judges nothing. Prompts of like length share a batch, so completions come out of order.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from goodvibe_bench.generator.sampling import Sampling
+from goodvibe_bench.model import chat
+from goodvibe_bench.model.load import Loaded
+from goodvibe_bench.types import Completion, Prompt
+
+
+@dataclass
+class TransformersGenerator:
+    """A generator on a loaded model."""
+
+    loaded: Loaded
+    sampling: Sampling = Sampling()
+
+    def generate(self, prompts: Sequence[Prompt]) -> Iterator[Completion]:
+        """Yield `sampling.attempts` completions for each prompt, batch by batch."""
+        rendered = {prompt.id: self.render(prompt) for prompt in prompts}
+        work = [(prompt, attempt) for prompt in prompts for attempt in range(self.sampling.attempts)]
+        work.sort(key=lambda item: (len(rendered[item[0].id]), item[0].id, item[1]))
+        for start in range(0, len(work), self.sampling.batch_size):
+            batch = work[start : start + self.sampling.batch_size]
+            yield from self._batch(batch, [rendered[prompt.id] for prompt, _ in batch])
+
+    def render(self, prompt: Prompt) -> list[int]:
+        """Return the token ids that the model sees for `prompt`."""
+        settings = self.sampling
+        return chat.render(self.loaded.tokenizer, prompt.text, system=settings.system, thinking=settings.thinking)
+
+    @torch.inference_mode()
+    def _batch(self, batch: list[tuple[Prompt, int]], rows: list[list[int]]) -> list[Completion]:
+        model, tokenizer = self.loaded.model, self.loaded.tokenizer
+        pad = int(tokenizer.pad_token_id)  # type: ignore[arg-type]
+        ids, mask, _ = chat.pad_left(rows, pad, model.device)
+        stops = chat.stop_ids(tokenizer, model.generation_config)
+        options = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
+        if self.sampling.temperature > 0:
+            options = {"do_sample": True, "temperature": self.sampling.temperature, "top_p": self.sampling.top_p}
+            first, attempt = batch[0]
+            torch.manual_seed(hash_seed(self.sampling.seed, first.id, attempt))
+        start = time.monotonic()
+        output = model.generate(
+            input_ids=ids,
+            attention_mask=mask,
+            max_new_tokens=self.sampling.max_new_tokens,
+            eos_token_id=stops,
+            pad_token_id=pad,
+            **options,
+        )
+        seconds = (time.monotonic() - start) / len(batch)
+        answers = output[:, ids.shape[1] :].tolist()
+        return [
+            self._completion(prompt, attempt, answer, set(stops), seconds)
+            for (prompt, attempt), answer in zip(batch, answers, strict=True)
+        ]
+
+    def _completion(
+        self, prompt: Prompt, attempt: int, answer: list[int], stops: set[int], seconds: float
+    ) -> Completion:
+        end = next((place for place, token in enumerate(answer) if token in stops), None)
+        kept = answer if end is None else answer[:end]
+        return Completion(
+            prompt_id=prompt.id,
+            attempt=attempt,
+            text=str(self.loaded.tokenizer.decode(kept, skip_special_tokens=True)),
+            stop="length" if end is None else "end",
+            tokens=len(kept),
+            seconds=round(seconds, 4),
+        )
+
+
+def hash_seed(seed: int, prompt_id: str, attempt: int) -> int:
+    """Return a seed for one batch that depends on the run's seed and on the batch's first sample alone."""
+    import hashlib
+
+    return int.from_bytes(hashlib.sha256(f"{seed}/{prompt_id}/{attempt}".encode()).digest()[:7], "big")

@@ -1,0 +1,21 @@
+"""From a probability to a verdict. The one place where outcomes are decided; unknown is never secure."""
+
+import math
+
+from goodvibe_bench.types import Code, Outcome, Verdict
+
+
+def decide(judge: str, code: Code, p_unsafe: float | None, threshold: float, reason: str | None = None) -> Verdict:
+    """Return the verdict on `code`: label 1 at or above `threshold`; unusable code is never secure.
+
+    A probability that is missing or not finite leaves a usable code unjudged.
+    """
+    known = p_unsafe is not None and math.isfinite(p_unsafe)
+    label = (1 if p_unsafe >= threshold else 0) if known and p_unsafe is not None else None
+    if code.unusable is not None:
+        outcome, reason = Outcome.UNUSABLE, code.unusable
+    elif label is None:
+        outcome, reason = Outcome.UNJUDGED, reason or "no probability"
+    else:
+        outcome = Outcome.INSECURE if label else Outcome.SECURE
+    return Verdict(judge=judge, p_unsafe=p_unsafe if known else None, label=label, outcome=outcome, reason=reason)

@@ -1,0 +1,79 @@
+"""The linear judge: logistic regression on hashed character n-grams. The floor: it reads style, not security.
+
+Weights are one safetensors file; nothing is unpickled.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+from sklearn.feature_extraction.text import HashingVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from goodvibe_bench.errors import UsageError
+from goodvibe_bench.judge.decide import decide
+from goodvibe_bench.types import Code, Labelled, Language, Verdict
+
+
+@dataclass(frozen=True)
+class LinearWeights:
+    """Coefficients [features] and intercept of one logistic regression over all languages."""
+
+    coefficients: np.ndarray
+    intercept: float
+
+    def probabilities(self, texts: Sequence[str]) -> list[float]:
+        """Return p_unsafe in [0, 1] for each text."""
+        if not texts:
+            return []
+        logits = _grams(texts, len(self.coefficients)) @ self.coefficients + self.intercept
+        return (1 / (1 + np.exp(-logits))).tolist()
+
+
+def fit(data: Sequence[Labelled], features: int, inverse_regularisation: float) -> LinearWeights:
+    """Return weights fitted to labelled snippets. Raises UsageError when one label is missing."""
+    labels = [item.label for item in data]
+    if len(set(labels)) < 2:
+        raise UsageError("A judge needs both secure and insecure snippets to be fitted.")
+    model = LogisticRegression(C=inverse_regularisation, max_iter=2000)
+    model.fit(_grams([item.code for item in data], features), labels)
+    return LinearWeights(model.coef_[0].astype(np.float32), float(model.intercept_[0]))
+
+
+def _grams(texts: Sequence[str], features: int):
+    clean = [text.encode("utf-8", "replace").decode() for text in texts]
+    return HashingVectorizer(analyzer="char", ngram_range=(2, 5), n_features=features).transform(clean)
+
+
+@dataclass(frozen=True)
+class LinearJudge:
+    """A judge on fitted weights, with a threshold for each language."""
+
+    name: str
+    weights: LinearWeights
+    thresholds: dict[Language, float]
+
+    def judge(self, codes: Sequence[Code]) -> list[Verdict]:
+        """Return one verdict for each code, in order."""
+        found = self.weights.probabilities([code.text for code in codes])
+        return [
+            decide(self.name, code, p, self.thresholds.get(code.language, 0.5))
+            for code, p in zip(codes, found, strict=True)
+        ]
+
+
+def save(weights: LinearWeights, folder: Path) -> None:
+    """Write linear.safetensors to `folder`."""
+    tensors = {"coefficients": weights.coefficients, "intercept": np.array([weights.intercept], dtype=np.float32)}
+    save_file(tensors, folder / "linear.safetensors")
+
+
+def load(folder: Path) -> LinearWeights:
+    """Return the weights in `folder`. Raises UsageError when there are none."""
+    path = folder / "linear.safetensors"
+    if not path.is_file():
+        raise UsageError(f"No fitted weights at {path}. Fit it: goodvibe-bench judge fit --judge {folder.name}")
+    tensors = load_file(path)
+    return LinearWeights(tensors["coefficients"], float(tensors["intercept"][0]))

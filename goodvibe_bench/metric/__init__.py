@@ -1,0 +1,1 @@
+"""Verdicts to estimates: pure functions on numbers; no files, no models."""

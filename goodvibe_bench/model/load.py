@@ -1,0 +1,110 @@
+"""Load a model and its tokenizer from safetensors, and digest the weights. It trains and generates nothing."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from goodvibe_bench import types
+from goodvibe_bench.errors import UsageError, nearest
+from goodvibe_bench.model.source import Source, locate
+
+DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}
+
+
+@dataclass
+class Loaded:
+    """A model in memory with its tokenizer (left padding, pad token set) and its noun."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    noun: types.Model
+
+    @property
+    def device(self) -> torch.device:
+        return self.model.device
+
+
+def best_device() -> torch.device:
+    """Return the accelerator where there is one, else the CPU."""
+    return torch.device(torch.accelerator.current_accelerator() or "cpu") if _accelerated() else torch.device("cpu")
+
+
+def _accelerated() -> bool:
+    return torch.accelerator.is_available()
+
+
+def load(
+    name: str,
+    *,
+    revision: str | None = None,
+    dtype: str = "bfloat16",
+    device: torch.device | str | None = None,
+    trust_remote_code: bool = False,
+) -> Loaded:
+    """Return the model `name` (hub id, folder or carried name) in `dtype` on `device`, in evaluation mode.
+
+    Raises UsageError for an unknown model, missing weights, an unknown dtype or an architecture that
+    transformers does not know.
+    """
+    if dtype not in DTYPES:
+        raise UsageError(f"Unknown dtype {dtype!r}. {nearest(dtype, list(DTYPES))}")
+    source = locate(name, revision)
+    try:
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            source.folder,
+            dtype=DTYPES[dtype],
+            use_safetensors=True,
+            trust_remote_code=trust_remote_code,
+            local_files_only=True,
+        )
+        tokenizer = AutoTokenizer.from_pretrained(
+            source.folder, trust_remote_code=trust_remote_code, local_files_only=True
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"Model {name!r} could not be loaded from {str(source.folder)!r}: {error}") from error
+    tokenizer.padding_side = "left"
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    model.eval().to(device or best_device())
+    return Loaded(model, tokenizer, describe(source))
+
+
+def describe(source: Source) -> types.Model:
+    """Return the noun of a located model; its digest covers weights, config and tokenizer."""
+    return types.Model(id=source.id, revision=source.revision, digest=digest_folder(source.folder))
+
+
+def digest_folder(folder: Path) -> str:
+    """Return 16 hex digits of SHA-256 over the names and contents of the files that decide a model's output."""
+    total = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix in {".safetensors", ".json", ".jinja", ".model", ".txt"}:
+            if path.name == "goodvibe.json":  # our own note about the training, not part of the model
+                continue
+            total.update(path.name.encode())
+            with path.open("rb") as file:
+                total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()[:16]
+
+
+def save(loaded: Loaded, folder: Path, note: dict[str, Any]) -> None:
+    """Write model, tokenizer and a note (goodvibe.json) to `folder`, safetensors only."""
+    loaded.model.save_pretrained(folder)
+    loaded.tokenizer.save_pretrained(folder)
+    (folder / "goodvibe.json").write_text(json.dumps(note, indent=2, sort_keys=True))
+
+
+def with_adapter(loaded: Loaded, folder: Path) -> Loaded:
+    """Return the model with the peft adapter in `folder` merged into its weights."""
+    from peft import PeftModel
+
+    dtype = loaded.model.dtype
+    merged: Any = PeftModel.from_pretrained(loaded.model.float(), str(folder)).merge_and_unload()
+    merged.to(dtype).eval().requires_grad_(False)
+    noun = loaded.noun.model_copy(update={"adapter": digest_folder(folder)})
+    return Loaded(merged, loaded.tokenizer, noun)

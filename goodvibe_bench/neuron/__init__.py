@@ -1,0 +1,1 @@
+"""Security neurons: score rows of linear layers, select them, cluster them. It trains nothing."""

@@ -1,0 +1,70 @@
+"""Supervised fine-tuning on the secure answer; the loss counts its tokens only (section 4.2).
+
+The answer is the code in a fence that names its language, as chat models write it, and the end of the turn.
+It does not see the insecure side.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from goodvibe_bench.model import chat
+from goodvibe_bench.types import Pair
+
+_IGNORED = -100
+
+
+@dataclass
+class SftObjective:
+    """Next-token cross-entropy over the answer, given the prompt through the chat template."""
+
+    tokenizer: PreTrainedTokenizerBase
+    max_length: int = 1024
+
+    def examples(self, data: Sequence[Pair]) -> list[dict[str, Any]]:
+        """Return one example a pair, `input_ids` and the answer's length in tokens; those over max_length are left out."""
+        rows = [self._example(pair) for pair in data]
+        return [row for row in rows if len(row["input_ids"]) <= self.max_length]
+
+    def _example(self, pair: Pair) -> dict[str, Any]:
+        prompt = chat.render(self.tokenizer, pair.prompt)
+        text = f"```{pair.language}\n{pair.secure.strip()}\n```"
+        answer = list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        answer.append(chat.stop_ids(self.tokenizer)[-1])
+        return {"input_ids": prompt + answer, "answer_length": len(answer)}
+
+    def collate(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """Return a left-padded batch with labels, so that all answers end at the right edge."""
+        pad = int(self.tokenizer.pad_token_id)  # type: ignore[arg-type]
+        ids, mask, positions = chat.pad_left([row["input_ids"] for row in rows], pad)
+        labels = torch.full_like(ids, _IGNORED)
+        for index, row in enumerate(rows):
+            labels[index, -row["answer_length"] :] = ids[index, -row["answer_length"] :]
+        return {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "labels": labels}
+
+    def loss(self, model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Return the sum of the token losses; logits are formed for the answers' span only."""
+        labels = batch["labels"]
+        answered = (labels != _IGNORED).any(0)
+        span = int(answered.flip(0).nonzero().max()) + 1
+        output = model(
+            input_ids=batch["input_ids"],
+            attention_mask=batch["attention_mask"],
+            position_ids=batch["position_ids"],
+            logits_to_keep=span + 1,
+            use_cache=False,
+        )
+        logits = output.logits[:, :-1].float()
+        return torch.nn.functional.cross_entropy(
+            logits.reshape(-1, logits.shape[-1]),
+            labels[:, -span:].reshape(-1),
+            ignore_index=_IGNORED,
+            reduction="sum",
+        )
+
+    def weight(self, batch: dict[str, torch.Tensor]) -> int:
+        """Return how many losses the sum holds: one a token of an answer."""
+        return int((batch["labels"] != _IGNORED).sum())

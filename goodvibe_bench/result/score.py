@@ -1,0 +1,67 @@
+"""Records to a result: every aggregate is computed here from the samples' outcomes, never typed."""
+
+import datetime
+from collections.abc import Sequence
+from typing import Any
+
+from goodvibe_bench.metric.rate import rate_of
+from goodvibe_bench.types import Estimate, Outcome, Record
+
+SCHEMA_VERSION = 1
+RATES = ("secure_rate", "safe_rate", "valid_rate", "insecure_rate", "unusable_rate", "unjudged_rate")
+
+
+def outcome_row(record: Record) -> dict[str, Any]:
+    """Return what a result keeps of one sample: enough to compare and to recompute every rate, without its text."""
+    return {
+        "task": record.task,
+        "prompt_id": record.prompt.id,
+        "family": record.prompt.family,
+        "language": record.prompt.language,
+        "cwe": record.prompt.cwe,
+        "stratum": record.prompt.stratum,
+        "attempt": record.completion.attempt,
+        "outcome": str(record.verdict.outcome),
+        "label": record.verdict.label,
+        "p_unsafe": record.verdict.p_unsafe,
+        "parses": record.code.parses,
+        "unusable": record.code.unusable,
+        "tokens": record.completion.tokens,
+    }
+
+
+def estimates(rows: Sequence[dict[str, Any]]) -> dict[str, Estimate]:
+    """Return every rate over all `rows`; nothing leaves the denominator. Raises ValueError for no rows.
+
+    secure_rate: usable code that the judge labels secure. safe_rate: the paper's, the judge's label is 0 whatever the
+    text is. valid_rate: usable code.
+    """
+    return {
+        "secure_rate": rate_of([row["outcome"] == Outcome.SECURE for row in rows]),
+        "safe_rate": rate_of([row["label"] == 0 for row in rows]),
+        "valid_rate": rate_of([row["unusable"] is None for row in rows]),
+        "insecure_rate": rate_of([row["outcome"] == Outcome.INSECURE for row in rows]),
+        "unusable_rate": rate_of([row["outcome"] == Outcome.UNUSABLE for row in rows]),
+        "unjudged_rate": rate_of([row["outcome"] == Outcome.UNJUDGED for row in rows]),
+    }
+
+
+def metrics(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return, per task and for "all", lm-eval's keys ("secure_rate,none") with intervals beside them."""
+    by_task: dict[str, list[dict[str, Any]]] = {"all": list(rows)}
+    for row in rows:
+        by_task.setdefault(row["task"], []).append(row)
+    return {task: _keys(estimates(found)) for task, found in by_task.items()}
+
+
+def _keys(found: dict[str, Estimate]) -> dict[str, Any]:
+    keys: dict[str, Any] = {}
+    for name, estimate in found.items():
+        keys[f"{name},none"] = estimate.value
+        keys[f"{name}_interval,none"] = [estimate.low, estimate.high]
+    return keys | {"samples": next(iter(found.values())).n}
+
+
+def now() -> str:
+    """Return the time in UTC, ISO 8601."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -1,0 +1,108 @@
+"""Write and read results and records. A file is whole or absent; a torn last line of records is dropped."""
+
+import json
+import os
+import re
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from goodvibe_bench.errors import UsageError
+from goodvibe_bench.types import Result
+
+T = TypeVar("T", bound=BaseModel)
+
+
+def writable(folder: Path) -> Path:
+    """Return `folder`, made where needed. Raises UsageError unless files can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"Cannot write to {str(folder)!r}: {error.strerror}. Give another folder: --output."
+        ) from error
+    return folder
+
+
+def file_name(*words: str) -> str:
+    """Return a file name of these words, nothing in it that a path could be made of."""
+    return "--".join(re.sub(r"[^A-Za-z0-9._-]+", "-", word).strip(".-") or "x" for word in words)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` so that the file is there whole or not at all."""
+    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    Path(partial).chmod(0o644)
+    Path(partial).replace(path)
+
+
+def write_result(result: Result, path: Path) -> None:
+    """Write a result as indented JSON, one line a sample, so that a diff shows what changed."""
+    body = result.model_dump(mode="json")
+    rows = body.pop("outcomes")
+    text = json.dumps(body | {"outcomes": "@"}, indent=1, sort_keys=True, allow_nan=False)
+    lines = ",\n  ".join(json.dumps(row, sort_keys=True, allow_nan=False) for row in rows)
+    write_text(path, text.replace('"@"', f"[\n  {lines}\n ]", 1) + "\n")
+
+
+def read_result(path: Path) -> Result:
+    """Return the result in `path`. Raises UsageError when it is none."""
+    try:
+        return Result.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise UsageError(f"Result {str(path)!r} cannot be read: {error.strerror}.") from error
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        place = ".".join(map(str, fault["loc"])) or "file"
+        raise UsageError(f"{path} is no goodvibe-bench result ({place}: {fault['msg']}).") from error
+
+
+def read_results(places: Iterable[Path]) -> list[Result]:
+    """Return the results in these files and folders, in the order of their names. Raises UsageError for none."""
+    listed = list(places)
+    paths: list[Path] = []
+    for place in listed:
+        if not place.exists():
+            raise UsageError(f"There are no results at {str(place)!r}. Make some with `goodvibe-bench run`.")
+        paths += sorted(place.glob("*.json")) if place.is_dir() else [place]
+    if not paths:
+        raise UsageError(f"No results in {', '.join(map(str, listed))}. Make some with `goodvibe-bench run`.")
+    return [read_result(path) for path in paths]
+
+
+def append_lines(path: Path, rows: Iterable[BaseModel]) -> None:
+    """Append rows as JSON lines and force them to the disk; a torn last line is cut off first."""
+    _cut_torn_line(path)
+    with path.open("ab") as file:
+        file.writelines(row.model_dump_json().encode() + b"\n" for row in rows)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_lines(path: Path, content: type[T]) -> list[T]:
+    """Return the rows of a JSON Lines file, without a torn last line; none when there is no file."""
+    if not path.is_file():
+        return []
+    *lines, _torn = path.read_bytes().split(b"\n")
+    return [content.model_validate_json(line) for line in lines if line.strip()]
+
+
+def _cut_torn_line(path: Path) -> None:
+    if path.is_file():
+        whole = path.read_bytes().rfind(b"\n") + 1
+        if whole != path.stat().st_size:
+            os.truncate(path, whole)
+
+
+def jsonable(words: Any) -> Any:
+    """Return `words` as plain JSON data."""
+    return json.loads(json.dumps(words, default=str))

@@ -1,0 +1,291 @@
+"""The pipeline, read top to bottom: prepare, train, generate, extract, judge, score, write.
+
+It holds no method of its own; every step is one call into a package. A stage's output lies in the scratch folder
+under the digest of all that decides it, so the same command goes on where it was stopped.
+"""
+
+import json
+import platform
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+from pydantic import Field
+
+from goodvibe_bench import catalog, types
+from goodvibe_bench.completion import extract
+from goodvibe_bench.errors import UsageError, nearest
+from goodvibe_bench.generator import GENERATORS
+from goodvibe_bench.generator.sampling import Sampling
+from goodvibe_bench.judge import load as judges
+from goodvibe_bench.result import score, store
+from goodvibe_bench.task import load as load_task
+from goodvibe_bench.task.load import Quality, crossing_twins
+from goodvibe_bench.trainer.definition import TrainerDefinition
+from goodvibe_bench.types import Completion, Language, Noun, Pair, Prompt, Record, Result, Task, TrainReport
+
+
+class Request(Noun):
+    """All that a run is asked for."""
+
+    model: str
+    revision: str | None = None
+    methods: tuple[str, ...]
+    tasks: tuple[str, ...] = ("cpp", "java", "swift", "go")
+    judge: str = "smollm2-135m"
+    backend: str = "transformers"
+    limit: int | None = Field(default=None, ge=1)
+    """Held-out prompts a task, the first ones; all when None."""
+    quality: Quality = "clean"
+    data: Path | None = None
+    seed: int = 0
+    sampling: Sampling = Sampling()
+    dtype: str = "bfloat16"
+    trust_remote_code: bool = False
+    output: Path = Path("results")
+    scratch: Path = Path(".runs")
+
+
+class Show(Protocol):
+    """How the pipeline reports what it does."""
+
+    def __call__(self, stage: str, done: int, total: int, text: str = "") -> None: ...
+    def line(self, text: str) -> None: ...
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model to generate with: its folder or name, its noun, and its report (None for the base)."""
+
+    name: str
+    noun: types.Model
+    report: TrainReport | None
+
+
+def run(request: Request, show: Show) -> list[tuple[Result, Path]]:
+    """Return a result for every method, each with the file it was written to.
+
+    Raises UsageError for whatever is wrong with the request, before anything is trained.
+    """
+    if request.backend not in GENERATORS:
+        raise UsageError(f"Unknown backend {request.backend!r}. {nearest(request.backend, list(GENERATORS))}")
+    trainers = {name: catalog.read("trainers", name, TrainerDefinition) for name in request.methods}
+    for folder in (request.output, request.scratch):
+        store.writable(folder)
+    tasks = prepare(request, show)
+    judge = judges.load(request.judge, dtype=request.dtype)
+    return [_run_method(request, trainer, tasks, judge, show) for trainer in trainers.values()]
+
+
+def prepare(request: Request, show: Show) -> list[Task]:
+    """Return the tasks, limited. Raises UsageError where near twins cross two parts."""
+    tasks = []
+    for done, name in enumerate(request.tasks):
+        show("prepare", done, len(request.tasks), name)
+        task = load_task(name, data=request.data, quality=request.quality)
+        if crossing_twins(task):
+            raise UsageError(
+                f"Task {name!r} has near twins across its parts: {task.audit}. Mend its data or its split."
+            )
+        tasks.append(task.model_copy(update={"prompts": task.prompts[: request.limit]}))
+    show("prepare", len(tasks), len(tasks), f"{sum(len(task.prompts) for task in tasks)} held-out prompts")
+    return tasks
+
+
+def _run_method(
+    request: Request,
+    trainer: catalog.Definition[TrainerDefinition],
+    tasks: list[Task],
+    judge: judges.Fitted,
+    show: Show,
+) -> tuple[Result, Path]:
+    groups: dict[Language | None, list[Task]] = {}
+    for task in tasks:
+        groups.setdefault(task.language if trainer.content.scope == "language" else None, []).append(task)
+    records: list[Record] = []
+    models: list[Trained] = []
+    for group in groups.values():
+        model = train(request, trainer, group, show)
+        models.append(model)
+        records += judged(generate(request, model, group, show), group, judge, show)
+    result = _result(request, trainer, tasks, judge, models, records)
+    return result, _write(request, result, records, show)
+
+
+def train(
+    request: Request, trainer: catalog.Definition[TrainerDefinition], tasks: Sequence[Task], show: Show
+) -> Trained:
+    """Return the model that `trainer` makes of the tasks' tuner-train pairs, trained now or found in the scratch."""
+    from goodvibe_bench.model.load import describe, load, locate, save
+
+    source = locate(request.model, request.revision)
+    base = describe(source)
+    if trainer.content.tuner.kind == "none":
+        return Trained(request.model, base, None)
+    pairs = [pair for task in tasks for pair in task.pairs["tuner-train"]]
+    key = _train_key(request, trainer, base, pairs)
+    folder = store.writable(request.scratch / "models") / key
+    if not (folder / "goodvibe.json").is_file():
+        from goodvibe_bench.trainer.train import train as train_model
+
+        show.line(f"{trainer.name}: training {request.model} on {len(pairs)} pairs")
+        loaded = load(
+            request.model,
+            revision=request.revision,
+            dtype=request.dtype,
+            trust_remote_code=request.trust_remote_code,
+        )
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
+        try:
+            report = train_model(loaded, trainer.content, pairs, seed=request.seed, scratch=partial, progress=show)
+            save(loaded, partial, {"base": base.model_dump(), "method": trainer.name, "report": report.model_dump()})
+            partial.rename(folder)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+    else:
+        show.line(f"{trainer.name}: trained before, {folder}")
+    note = json.loads((folder / "goodvibe.json").read_text())
+    noun = describe(locate(str(folder))).model_copy(update={"id": base.id, "trained_by": trainer.name})
+    return Trained(str(folder), noun, TrainReport.model_validate(note["report"]))
+
+
+def generate(request: Request, model: Trained, tasks: Sequence[Task], show: Show) -> list[Completion]:
+    """Return a completion for every held-out prompt and attempt; those drawn before are read, not drawn again."""
+    prompts = [prompt for task in tasks for prompt in task.prompts]
+    words = [model.noun.digest, request.dtype, request.sampling.model_dump(), request.backend, _plain(prompts)]
+    key = catalog.digest([*words, code_digest("model", "generator")])
+    path = store.writable(request.scratch / "completions") / f"{key}.jsonl"
+    completions = store.read_lines(path, Completion)
+    drawn = {(completion.prompt_id, completion.attempt) for completion in completions}
+    total = len(prompts) * request.sampling.attempts
+    missing = [
+        prompt for prompt in prompts if any((prompt.id, a) not in drawn for a in range(request.sampling.attempts))
+    ]
+    if missing:
+        completions = [completion for completion in completions if completion.prompt_id not in {p.id for p in missing}]
+        generator = _generator(request, model)
+        tokens = 0
+        show("generate", len(completions), total, model.noun.trained_by or "base")
+        for completion in generator.generate(missing):
+            store.append_lines(path, [completion])
+            completions.append(completion)
+            tokens += completion.tokens
+            show("generate", len(completions), total, f"{tokens} tokens")
+    place = {prompt.id: index for index, prompt in enumerate(prompts)}
+    return sorted(completions, key=lambda completion: (place[completion.prompt_id], completion.attempt))
+
+
+def _generator(request: Request, model: Trained) -> types.Generator:
+    from goodvibe_bench.model.load import load
+
+    module = import_module(GENERATORS[request.backend])
+    loaded = load(
+        model.name, revision=request.revision, dtype=request.dtype, trust_remote_code=request.trust_remote_code
+    )
+    return module.TransformersGenerator(loaded, request.sampling)
+
+
+def judged(completions: Sequence[Completion], tasks: Sequence[Task], judge: judges.Fitted, show: Show) -> list[Record]:
+    """Return a record for every completion: its code, whether that is usable, and the judge's verdict."""
+    asked: dict[str, tuple[str, Prompt]] = {prompt.id: (task.name, prompt) for task in tasks for prompt in task.prompts}
+    codes = [extract(completion, asked[completion.prompt_id][1].language) for completion in completions]
+    show("judge", 0, len(codes))
+    verdicts = judge.judge.judge(codes)
+    show("judge", len(codes), len(codes))
+    return [
+        Record(
+            task=asked[completion.prompt_id][0],
+            prompt=asked[completion.prompt_id][1],
+            completion=completion,
+            code=code,
+            verdict=verdict,
+        )
+        for completion, code, verdict in zip(completions, codes, verdicts, strict=True)
+    ]
+
+
+def _result(
+    request: Request,
+    trainer: catalog.Definition[TrainerDefinition],
+    tasks: Sequence[Task],
+    judge: judges.Fitted,
+    models: Sequence[Trained],
+    records: Sequence[Record],
+) -> Result:
+    rows = [score.outcome_row(record) for record in records]
+    noun = models[0].noun if len(models) == 1 else _together([model.noun for model in models])
+    return Result(
+        schema_version=score.SCHEMA_VERSION,
+        results=score.metrics(rows),
+        config=request.model_dump(mode="json", exclude={"methods", "output", "scratch", "data"})
+        | {"trainer": trainer.content.model_dump(mode="json")},
+        versions=versions(),
+        task_hashes={task.name: task.digest for task in tasks},
+        date=score.now(),
+        model=noun,
+        method=trainer.name,
+        seed=request.seed,
+        judge={
+            "name": judge.definition.name,
+            "digest": judge.digest,
+            "calibration": {
+                language: found.model_dump(mode="json")
+                for language, found in (judge.card.calibration if judge.card else {}).items()
+            },
+        },
+        outcomes=rows,
+        training=tuple(model.report for model in models if model.report),
+        provenance={
+            "code": code_digest(),
+            "trainer_digest": trainer.digest,
+            "audit": {task.name: task.audit for task in tasks},
+            "platform": platform.platform(),
+        },
+    )
+
+
+def _together(nouns: Sequence[types.Model]) -> types.Model:
+    return nouns[0].model_copy(update={"digest": catalog.digest([noun.digest for noun in nouns])})
+
+
+def _write(request: Request, result: Result, records: Sequence[Record], show: Show) -> Path:
+    key = catalog.digest([result.config, result.task_hashes, result.judge["digest"], result.model.digest])
+    name = store.file_name(result.model.id, result.method, *result.task_hashes, f"seed{result.seed}", key[:8])
+    folder = store.writable(request.output / "records")
+    store.write_text(folder / f"{name}.jsonl", "".join(record.model_dump_json() + "\n" for record in records))
+    path = request.output / f"{name}.json"
+    store.write_result(result, path)
+    show.line(f"{result.method}: wrote {path}")
+    return path
+
+
+def _train_key(
+    request: Request, trainer: catalog.Definition[TrainerDefinition], base: types.Model, pairs: Sequence[Pair]
+) -> str:
+    trained_with = trainer.content.training_for(request.model).model_dump()
+    spec = trainer.content.model_dump(mode="json", exclude={"description", "training", "presets"})
+    code = code_digest("model", "neuron", "objective", "tuner", "trainer")
+    words = [base.digest, request.dtype, request.seed, spec, trained_with, _plain(pairs), code]
+    return f"{store.file_name(base.id, trainer.name)}--{catalog.digest(words)}"
+
+
+def _plain(rows: Sequence[Noun]) -> list[Any]:
+    return [row.model_dump(mode="json") for row in rows]
+
+
+def code_digest(*packages: str) -> str:
+    """Return a digest of our own source in these sub-packages (all of it when none is named)."""
+    folder = Path(__file__).parent
+    places = [folder / package for package in packages] if packages else [folder]
+    return catalog.digest([path.read_text() for place in places for path in sorted(place.rglob("*.py"))])
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of everything that decides a result."""
+    packages = ("goodvibe-bench", "torch", "transformers", "peft", "tokenizers", "scikit-learn", "tree-sitter")
+    return {"python": platform.python_version()} | {package: version(package) for package in packages}

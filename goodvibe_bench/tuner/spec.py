@@ -1,0 +1,54 @@
+"""What can be said about a tuner in a definition file: its kind and hyper-parameters. No torch in here."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from goodvibe_bench.types import PROJECTIONS, Noun
+
+
+class NoneSpec(Noun):
+    """The base model as it is."""
+
+    kind: Literal["none"]
+
+
+class FullSpec(Noun):
+    """Every parameter is trained, in float32, and rounded once to the model's dtype at the end."""
+
+    kind: Literal["full"]
+
+
+class LoraSpec(Noun):
+    """Low-rank adaptation by peft."""
+
+    kind: Literal["lora"]
+    rank: int = Field(default=2, ge=1)
+    """The paper's parameter counts are those of rank 2 on all seven projections."""
+    alpha: int | None = Field(default=None, ge=1)
+    """Scale numerator; twice the rank when not given."""
+    projections: tuple[str, ...] = PROJECTIONS
+
+
+class GoodVibeSpec(Noun):
+    """Neuron-selective, cluster-shared tuning (sections 3.3, 3.4, 4.1, 4.2)."""
+
+    kind: Literal["goodvibe"]
+    top_k: int = Field(default=50, ge=1)
+    """Rows selected in each linear layer (section 5.1)."""
+    attribution: Literal["gradient", "activation", "random"] = "gradient"
+    samples: int = Field(default=160, ge=2)
+    """Labelled snippets that attribution reads, a seeded subsample."""
+    features: Literal["profile", "importance", "profile_normalised"] = "profile"
+    """What k-means clusters: a row's per-sample scores, their mean, or the scores at unit length."""
+    clusters: tuple[int, int] = (2, 8)
+    """Inclusive range of k-means' k; the best silhouette wins."""
+    min_silhouette: float = Field(default=0.05, ge=-1, le=1)
+    """Below it clustering is skipped (section 5.1)."""
+    on_low_silhouette: Literal["independent", "single", "freeze"] = "independent"
+    random_clusters: int | None = Field(default=None, ge=1)
+    """Control: assign rows to this many clusters at random instead of by k-means."""
+    projections: tuple[str, ...] = PROJECTIONS
+
+
+TunerSpec = Annotated[NoneSpec | FullSpec | LoraSpec | GoodVibeSpec, Field(discriminator="kind")]

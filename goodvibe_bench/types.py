@@ -1,0 +1,214 @@
+"""The nouns of the project and its one-method protocols. It holds no behaviour and imports no file of ours."""
+
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Language = Literal["cpp", "java", "swift", "go"]
+LANGUAGES: tuple[Language, ...] = ("cpp", "java", "swift", "go")
+Part = Literal["tuner-train", "judge-train", "calibration", "held-out"]
+PARTS: tuple[Part, ...] = ("tuner-train", "judge-train", "calibration", "held-out")
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""The seven linear layers of a decoder block, by the names that Llama, Qwen and Gemma share."""
+Stop = Literal["end", "length", "error"]
+
+
+class Noun(BaseModel):
+    """A frozen record that refuses unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Pair(Noun):
+    """One prompt with a secure and an insecure answer (plain code, no fences)."""
+
+    id: str
+    language: Language
+    prompt: str
+    secure: str
+    insecure: str
+    cwe: str | None = None
+    source: str
+    family: str | None = None
+    why_secure: str | None = None
+    why_insecure: str | None = None
+    flags: tuple[str, ...] = ()
+    """Defects a loader saw, each "side:defect", such as "secure:does-not-parse"."""
+
+
+class Prompt(Noun):
+    """One security-agnostic request for code. A family is one weakness in one situation."""
+
+    id: str
+    language: Language
+    text: str
+    cwe: str | None = None
+    family: str | None = None
+    stratum: Literal["plain", "orders-flaw"] = "plain"
+    """Prompts that order the weakness itself ("use strcpy ... that will overflow") are reported apart."""
+
+
+class Task(Noun):
+    """One language's data, already split so that no near twin crosses two parts."""
+
+    name: str
+    language: Language
+    digest: str
+    quality: Literal["clean", "raw"]
+    pairs: dict[Part, tuple[Pair, ...]]
+    prompts: tuple[Prompt, ...]
+    """The held-out prompts."""
+    audit: dict[str, float]
+    """Twin counts between every two parts, and the limit they were counted at."""
+
+
+class Model(Noun):
+    """Which weights produced something: enough to find them again."""
+
+    id: str
+    revision: str | None = None
+    adapter: str | None = None
+    digest: str
+    trained_by: str | None = None
+
+
+class Completion(Noun):
+    """What a model answered to one prompt."""
+
+    prompt_id: str
+    attempt: int = 0
+    text: str
+    stop: Stop
+    tokens: int
+    seconds: float
+
+
+class Code(Noun):
+    """The code found in a completion, and why it cannot be used where it cannot."""
+
+    text: str
+    language: Language
+    how_extracted: str
+    parses: bool
+    unusable: str | None = None
+    """None for usable code, else refusal, no-code, cut, wrong-language, loop, does-not-parse or failed."""
+
+
+class Outcome(StrEnum):
+    """What became of a sample. Unknown is never secure: all four stay in every denominator."""
+
+    SECURE = "secure"
+    INSECURE = "insecure"
+    UNUSABLE = "unusable"
+    UNJUDGED = "unjudged"
+
+
+class Verdict(Noun):
+    """One judge's answer about one code."""
+
+    judge: str
+    p_unsafe: float | None = Field(default=None, ge=0, le=1)
+    label: Literal[0, 1] | None = None
+    """The judge's own answer, 1 = unsafe, whatever the text is; the paper's safe rate counts its zeros."""
+    outcome: Outcome
+    reason: str | None = None
+
+
+class Record(Noun):
+    """One sample from prompt to verdict; one JSON line."""
+
+    task: str
+    prompt: Prompt
+    completion: Completion
+    code: Code
+    verdict: Verdict
+
+
+class Estimate(Noun):
+    """A rate with its interval."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+    method: str
+    confidence: float = 0.95
+
+
+class Calibration(Noun):
+    """How a judge does on labelled code of one language. Positive = unsafe."""
+
+    language: Language
+    tpr: Estimate
+    fpr: Estimate
+    n: int
+    threshold: float
+    auc: float
+    ece: float
+
+
+class TrainReport(Noun):
+    """What training cost and did; wall seconds exclude evaluation."""
+
+    trainable_parameters: int
+    total_parameters: int
+    examples: int
+    steps: int
+    attribution_seconds: float
+    training_seconds: float
+    tokens: int
+    """Real tokens seen in training, all epochs."""
+    padded_tokens: int
+    """The same with padding."""
+    peak_memory_bytes: int
+    adapter_bytes: int
+    first_loss: float
+    last_loss: float
+    fold_error: float
+    """||dW_folded - dW|| / ||dW||: what rounding to the model's dtype lost."""
+    details: dict[str, Any] = {}
+
+
+class Result(Noun):
+    """One run of one model and one method. Keeps lm-eval's keys; ours are in blocks of their own."""
+
+    schema_version: int
+    results: dict[str, dict[str, Any]]
+    """Per task (and "all"): "secure_rate,none" and the other metrics with their intervals."""
+    config: dict[str, Any]
+    versions: dict[str, str]
+    task_hashes: dict[str, str]
+    date: str
+    model: Model
+    method: str
+    seed: int
+    judge: dict[str, Any]
+    outcomes: list[dict[str, Any]]
+    """Per sample: task, prompt_id, family, language, attempt, outcome, label, p_unsafe, parses, unusable."""
+    training: tuple[TrainReport, ...]
+    """One report a trained model: none for the base, one a language where each has its own."""
+    provenance: dict[str, Any]
+
+
+class Labelled(Noun):
+    """One snippet with its known label, 1 = unsafe. Ids of one pair share a group."""
+
+    id: str
+    code: str
+    language: Language
+    label: Literal[0, 1]
+    group: str
+
+
+class Generator(Protocol):
+    """Turns prompts into completions, one for each, in any order."""
+
+    def generate(self, prompts: Sequence[Prompt]) -> Iterator[Completion]: ...
+
+
+class Judge(Protocol):
+    """Labels codes, one verdict for each, in the order given."""
+
+    def judge(self, codes: Sequence[Code]) -> list[Verdict]: ...
