@@ -68,7 +68,7 @@ def fit(
         )
         store.write_text(partial / "README.md", card_text(card))
         shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
+        store.publish(partial, folder)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
@@ -130,10 +130,13 @@ def _fit_model(
 
         return _calibrations(calibration, probabilities(loaded, texts, spec.max_code_tokens, progress=count))
 
+    learn = _whole(learn, loaded.tokenizer, spec.max_code_tokens)
+    show.line(f"{len(learn)} snippets of at most {spec.max_code_tokens} tokens are trained on")
     floor = linear.fit(learn, 2**18, 10.0).probabilities(texts)
     compared = {"untuned": measure("measure untuned"), "linear": _calibrations(calibration, floor)}
     objective = VerdictObjective(loaded.tokenizer, spec.max_code_tokens)
     attached = attach(loaded.model, spec.tuner)
+    trainable = attached.trainable()
     account = run_loop(
         attached.model,
         objective,
@@ -143,12 +146,28 @@ def _fit_model(
         scratch=folder / "trainer",
         progress=lambda step, steps, loss: show("train", step, steps, f"loss {loss:.3f}"),
     )
+    attached.model.peft_config["default"].base_model_name_or_path = spec.base  # not a path on this machine
     attached.model.save_pretrained(folder)
     shutil.rmtree(folder / "trainer", ignore_errors=True)
     loaded.model, _ = fold(attached)
     found = measure("measure")
-    report = {"training_seconds": round(account.seconds, 1), "steps": account.steps, "tokens": account.tokens}
-    return found, compared, report | {"trainable_parameters": attached.trainable()}
+    report = {
+        "trained_on": len(learn),
+        "training_seconds": round(account.seconds, 1),
+        "steps": account.steps,
+        "tokens": account.tokens,
+    }
+    return found, compared, report | {"trainable_parameters": trainable}
+
+
+def _whole(data: list[Labelled], tokenizer: Any, max_code_tokens: int) -> list[Labelled]:
+    """Return the groups whose every snippet is read whole: a cut may take the weakness and leave its label."""
+    long = {
+        item.group
+        for item in data
+        if len(tokenizer(item.code, add_special_tokens=False)["input_ids"]) > max_code_tokens
+    }
+    return [item for item in data if item.group not in long]
 
 
 def _calibrations(data: Sequence[Labelled], p_unsafe: Sequence[float]) -> dict[str, Calibration]:
@@ -173,6 +192,8 @@ def card_text(card: Card) -> str:
         f"| {name} | {row['learn']} | {row['calibration']} | {row['digest']} |" for name, row in card.data.items()
     ]
     lines += ["", "Snippets, half of them secure and half insecure. No near twin of a snippet is in two parts."]
+    if "trained_on" in card.recipe:
+        lines.append(f"{card.recipe['trained_on']} of those learned from are short enough to be read whole; only they count.")
     lines += ["", "## Figures on the calibration part", ""]
     lines += ["| language | judge | n | threshold | TPR [95%] | FPR [95%] | AUC | ECE |", "|" + " --- |" * 8]
     for language in card.calibration:

@@ -144,7 +144,7 @@ def train(
         try:
             report = train_model(loaded, trainer.content, pairs, seed=request.seed, scratch=partial, progress=show)
             save(loaded, partial, {"base": base.model_dump(), "method": trainer.name, "report": report.model_dump()})
-            partial.rename(folder)
+            store.publish(partial, folder)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
     else:
@@ -160,24 +160,18 @@ def generate(request: Request, model: Trained, tasks: Sequence[Task], show: Show
     words = [model.noun.digest, request.dtype, request.sampling.model_dump(), request.backend, _plain(prompts)]
     key = catalog.digest([*words, code_digest("model", "generator")])
     path = store.writable(request.scratch / "completions") / f"{key}.jsonl"
-    completions = store.read_lines(path, Completion)
-    drawn = {(completion.prompt_id, completion.attempt) for completion in completions}
-    total = len(prompts) * request.sampling.attempts
-    missing = [
-        prompt for prompt in prompts if any((prompt.id, a) not in drawn for a in range(request.sampling.attempts))
-    ]
+    drawn = {(found.prompt_id, found.attempt): found for found in store.read_lines(path, Completion)}
+    attempts = range(request.sampling.attempts)
+    missing = [prompt for prompt in prompts if any((prompt.id, attempt) not in drawn for attempt in attempts)]
     if missing:
-        completions = [completion for completion in completions if completion.prompt_id not in {p.id for p in missing}]
-        generator = _generator(request, model)
-        tokens = 0
-        show("generate", len(completions), total, model.noun.trained_by or "base")
-        for completion in generator.generate(missing):
+        total, tokens = len(prompts) * len(attempts), 0
+        show("generate", len(drawn), total, model.noun.trained_by or "base")
+        for completion in _generator(request, model).generate(missing):
             store.append_lines(path, [completion])
-            completions.append(completion)
+            drawn[completion.prompt_id, completion.attempt] = completion
             tokens += completion.tokens
-            show("generate", len(completions), total, f"{tokens} tokens")
-    place = {prompt.id: index for index, prompt in enumerate(prompts)}
-    return sorted(completions, key=lambda completion: (place[completion.prompt_id], completion.attempt))
+            show("generate", len(drawn), total, f"{tokens} tokens")
+    return [drawn[prompt.id, attempt] for prompt in prompts for attempt in attempts]
 
 
 def _generator(request: Request, model: Trained) -> types.Generator:

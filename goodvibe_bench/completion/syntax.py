@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cache, lru_cache
 from importlib import import_module
+from time import thread_time
 
 from tree_sitter import Language as Grammar
 from tree_sitter import Node, Parser
@@ -17,13 +18,19 @@ from goodvibe_bench.types import Language
 MAX_CHARACTERS = 200_000
 """Longer texts do not parse: no answer to one prompt is that long, and hostile ones would cost seconds."""
 
+_MOST_SECONDS = 2.0
+"""Of this thread's processor, a hundred times what 8,000 characters of code take: unclosed nested comments take hours."""
+
 _CHUNK_BYTES = 4_096
+_NESTED = re.compile(r"(?:<[^<>;{}]*){300}")
+"""So many generics opened in one statement: no code, but gigabytes for the Java grammar."""
+
 _DEFINITION = re.compile(
     r"\w*(?:declaration|definition|specifier|statement|assignment|call_expression|try_expression|await_expression"
     r"|assignment_expression|binary_expression|update_expression|delete_expression|new_expression|creation_expression"
     r"|method_invocation|linkage_specification|template_instantiation|preproc_function_def|block)"
 )
-_PREAMBLE = frozenset({"import_declaration", "package_declaration", "using_declaration"})
+_PREAMBLE = re.compile(r"import_declaration|package_declaration|using_declaration|\w*comment")
 _CONDITIONAL = frozenset({"preproc_if", "preproc_ifdef", "preproc_else", "preproc_elif"})
 _JAVA_HEAD = re.compile(r"(?:[ \t]*(?:(?:import|package)[ \t][^\n]*)?\n)*")
 
@@ -54,11 +61,8 @@ def _facts(text: str, language: Language) -> tuple[bool, int]:
 
 
 def _root(text: str, language: Language) -> Node | None:
-    """Return the root of an error-free tree, or None."""
     root = _parse(text, language)
-    if root is None or not root.has_error:
-        return root
-    return _root_in_class(text) if language == "java" else None
+    return _root_in_class(text) if root is None and language == "java" else root
 
 
 def _root_in_class(text: str) -> Node | None:
@@ -66,38 +70,43 @@ def _root_in_class(text: str) -> Node | None:
     head = _JAVA_HEAD.match(text)
     end = head.end() if head else 0
     root = _parse(f"{text[:end]}class X {{\n{text[end:]}\n}}", "java")
-    if root is None or root.has_error:
-        return None
-    classes = [node for node in root.named_children if node.type not in _PREAMBLE and "comment" not in node.type]
+    bodies = [node for node in root.named_children if not _PREAMBLE.fullmatch(node.type)] if root else []
     # Were the text's own braces unbalanced, they would close the class early and leave a second one.
-    return root if len(classes) == 1 else None
+    return root if len(bodies) == 1 else None
 
 
 def _parse(text: str, language: Language) -> Node | None:
-    """Return the root of the tree, errors included, or None when the parser was stopped.
+    """Return the root of an error-free tree, or None.
 
-    Unclosed nested comments take tree-sitter minutes. A clock would stop other texts on other machines, so what is
-    limited is how often the parser goes back: bytes read and steps taken, each many times what real code needs.
+    Tree-sitter's error recovery takes minutes and gigabytes on some 16 kB of brackets, so its log is watched for the
+    first "resume", which says that no reading of the text is left without an error, and the parser is stopped there.
     """
+    if _NESTED.search(text):
+        return None
     # The newline ends a last Go statement or C++ directive; errors="replace" takes lone surrogates.
     source = (text + "\n").encode(errors="replace")
-    read_bytes = steps = 0
+    deadline = thread_time() + _MOST_SECONDS
+    failed = False
 
-    def read(offset: int, _point: object) -> bytes:
-        nonlocal read_bytes
-        chunk = source[offset : offset + _CHUNK_BYTES]
-        read_bytes += len(chunk)
-        return chunk
+    def log(_kind: object, message: str) -> None:
+        nonlocal failed
+        failed = failed or message.startswith("resume")
 
     def stop(*_progress: object) -> bool:
-        nonlocal steps
-        steps += 1
-        return read_bytes > 200_000 + 40 * len(source) or steps > 1_000 + len(source) // 4
+        nonlocal failed
+        failed = failed or thread_time() > deadline
+        return failed
 
+    def read(offset: int, _point: object) -> bytes:
+        return b"" if stop() else source[offset : offset + _CHUNK_BYTES]
+
+    parser = Parser(_grammar(language))
+    parser.logger = log
     try:
-        return Parser(_grammar(language)).parse(read, progress_callback=stop).root_node
-    except ValueError:
+        root = parser.parse(read, progress_callback=stop).root_node
+    except ValueError:  # stopped
         return None
+    return None if failed or root.has_error else root
 
 
 def _top_level(root: Node) -> Iterator[Node]:
@@ -109,7 +118,7 @@ def _top_level(root: Node) -> Iterator[Node]:
             waiting.extend(node.named_children)
             continue
         inner = node.named_child(0) if node.type == "expression_statement" else node
-        if inner is not None and inner.type not in _PREAMBLE and _DEFINITION.fullmatch(inner.type):
+        if inner is not None and not _PREAMBLE.fullmatch(inner.type) and _DEFINITION.fullmatch(inner.type):
             yield node
 
 

@@ -5,7 +5,8 @@ It extracts no code and judges nothing. Prompts of like length share a batch, so
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 
@@ -20,7 +21,7 @@ class TransformersGenerator:
     """A generator on a loaded model."""
 
     loaded: Loaded
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
 
     def generate(self, prompts: Sequence[Prompt]) -> Iterator[Completion]:
         """Yield `sampling.attempts` completions for each prompt, batch by batch."""
@@ -38,7 +39,8 @@ class TransformersGenerator:
 
     @torch.inference_mode()
     def _batch(self, batch: list[tuple[Prompt, int]], rows: list[list[int]]) -> list[Completion]:
-        model, tokenizer = self.loaded.model, self.loaded.tokenizer
+        model: Any = self.loaded.model
+        tokenizer = self.loaded.tokenizer
         pad = int(tokenizer.pad_token_id)  # type: ignore[arg-type]
         ids, mask, _ = chat.pad_left(rows, pad, model.device)
         stops = chat.stop_ids(tokenizer, model.generation_config)

@@ -6,6 +6,7 @@ Weights are one safetensors file; nothing is unpickled.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
@@ -37,12 +38,13 @@ def fit(data: Sequence[Labelled], features: int, inverse_regularisation: float) 
     labels = [item.label for item in data]
     if len(set(labels)) < 2:
         raise UsageError("A judge needs both secure and insecure snippets to be fitted.")
-    model = LogisticRegression(C=inverse_regularisation, max_iter=2000)
+    model = cast(Any, LogisticRegression(C=inverse_regularisation, max_iter=2000))
     model.fit(_grams([item.code for item in data], features), labels)
     return LinearWeights(model.coef_[0].astype(np.float32), float(model.intercept_[0]))
 
 
-def _grams(texts: Sequence[str], features: int):
+def _grams(texts: Sequence[str], features: int) -> Any:
+    """Return a sparse matrix [texts, features], whose class scipy keeps private."""
     clean = [text.encode("utf-8", "replace").decode() for text in texts]
     return HashingVectorizer(analyzer="char", ngram_range=(2, 5), n_features=features).transform(clean)
 

@@ -1,6 +1,7 @@
 """Rates with intervals. A rate of nothing is an error, never zero."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from statsmodels.stats.proportion import proportion_confint
 
@@ -13,7 +14,8 @@ def rate(hits: int, n: int, confidence: float = 0.95) -> Estimate:
         raise ValueError("a rate of nothing")
     if not 0 <= hits <= n:
         raise ValueError(f"{hits} of {n} is no rate")
-    low, high = proportion_confint(hits, n, alpha=1 - confidence, method="wilson")
+    interval: Any = proportion_confint(hits, n, alpha=1 - confidence, method="wilson")
+    low, high = interval
     return Estimate(value=hits / n, low=float(low), high=float(high), n=n, method="wilson", confidence=confidence)
 
 

@@ -35,7 +35,7 @@ def render(
 
 
 def _plain(tokenizer: PreTrainedTokenizerBase, text: str) -> str:
-    text = text.encode("utf-8", "replace").decode("utf-8")  # lone surrogates cannot be tokenized
+    text = text.encode("utf-8", "replace").decode()  # lone surrogates cannot be tokenized
     for token in tokenizer.all_special_tokens:
         if len(token) > 1 and token in text:
             text = text.replace(token, f"{token[0]} {token[1:]}")
@@ -56,21 +56,25 @@ def _apply(tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, Any]], thin
     return str(text)
 
 
-def stop_ids(tokenizer: PreTrainedTokenizerBase, generation_config: Any = None) -> list[int]:
-    """Return every token id that ends an answer: EOS, the model's own list, and the template's end of turn."""
-    ids = {tokenizer.eos_token_id}
-    own = getattr(generation_config, "eos_token_id", None)
-    ids.update(own if isinstance(own, list) else [own])
+def end_of_turn(tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the token id that the chat template puts after an answer; EOS where it puts none."""
     if tokenizer.chat_template:
         turns = [{"role": "user", "content": "x"}, {"role": "assistant", "content": _MARK}]
         try:
             text = str(tokenizer.apply_chat_template(turns, tokenize=False))
         except TemplateError:
             text = ""
-        tail = tokenizer(text.rpartition(_MARK)[2], add_special_tokens=False)["input_ids"]
-        special = set(tokenizer.all_special_ids)
-        ids.update(token for token in list(tail)[:1] if token in special)
-    return sorted(token for token in ids if token is not None)
+        tail: list[Any] = list(tokenizer(text.rpartition(_MARK)[2], add_special_tokens=False)["input_ids"])
+        if tail and tail[0] in tokenizer.added_tokens_decoder:
+            return int(tail[0])
+    return int(tokenizer.eos_token_id)  # type: ignore[arg-type]
+
+
+def stop_ids(tokenizer: PreTrainedTokenizerBase, generation_config: Any = None) -> list[int]:
+    """Return every token id that ends an answer: EOS, the model's own list, and the template's end of turn."""
+    own = getattr(generation_config, "eos_token_id", None)
+    ids: list[Any] = [tokenizer.eos_token_id, end_of_turn(tokenizer), *(own if isinstance(own, list) else [own])]
+    return sorted({int(token) for token in ids if token is not None})
 
 
 def template_digest(tokenizer: PreTrainedTokenizerBase) -> str:

@@ -10,6 +10,7 @@ import tempfile
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from goodvibe_bench.errors import UsageError, nearest
 
@@ -130,10 +131,12 @@ def _convert(name: str, carried: Carried) -> Path:
     unpacked = {"quantization_config": config(dequantize=True)} if config else {}
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder.parent))
-    model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16, **unpacked)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16, **unpacked
+    )
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     if hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
+        delattr(model.config, "quantization_config")  # noqa: B043 - a plain del is no known attribute to type checkers
     model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
     try:

@@ -6,7 +6,7 @@ It does no forward pass: profiles come from attribution.py, or from a seed for t
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import torch
@@ -128,8 +128,9 @@ def _cluster(vectors: np.ndarray, span: tuple[int, int], seed: int) -> tuple[np.
     if len(vectors) < 3 or scale == 0 or not np.isfinite(scale):
         return best, best_score
     vectors = vectors / scale  # gradients may be 1e-9: k-means' tolerances are absolute
+    kmeans = cast(Any, KMeans)  # its stubs know n_init as a text only
     for k in range(span[0], min(span[1], len(vectors) - 1) + 1):
-        ids = KMeans(k, n_init=4, random_state=seed).fit_predict(vectors)
+        ids = kmeans(k, n_init=4, random_state=seed).fit_predict(vectors)
         if len(set(ids)) < 2:
             continue
         score = float(silhouette_score(vectors, ids))

@@ -25,7 +25,7 @@ class SftObjective:
     max_length: int = 1024
 
     def examples(self, data: Sequence[Pair]) -> list[dict[str, Any]]:
-        """Return one example a pair, `input_ids` and the answer's length in tokens; those over max_length are left out."""
+        """Return one example a pair, its ids and the answer's length in tokens; those over max_length are left out."""
         rows = [self._example(pair) for pair in data]
         return [row for row in rows if len(row["input_ids"]) <= self.max_length]
 
@@ -33,7 +33,7 @@ class SftObjective:
         prompt = chat.render(self.tokenizer, pair.prompt)
         text = f"```{pair.language}\n{pair.secure.strip()}\n```"
         answer = list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
-        answer.append(chat.stop_ids(self.tokenizer)[-1])
+        answer.append(chat.end_of_turn(self.tokenizer))
         return {"input_ids": prompt + answer, "answer_length": len(answer)}
 
     def collate(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:

@@ -27,7 +27,7 @@ def choice_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
     found = []
     for digit in "01":
         ids = tokenizer(digit, add_special_tokens=False)["input_ids"]
-        ids = [i for i in ids if tokenizer.decode([i]).strip()]  # sentencepiece puts an empty word start first
+        ids = [i for i in ids if str(tokenizer.decode([i])).strip()]  # sentencepiece puts an empty word start first
         if len(ids) != 1:
             raise UsageError(f"This tokenizer spells {digit!r} with {len(ids)} tokens; a judge needs exactly one.")
         found.append(ids[0])
@@ -36,11 +36,14 @@ def choice_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
 
 def encode(tokenizer: PreTrainedTokenizerBase, code: str, max_code_tokens: int) -> list[int]:
     """Return the token ids of the question about `code`, whose middle is left out beyond `max_code_tokens`."""
-    code = code[: 16 * max_code_tokens]  # a megabyte is cut before it is tokenized
+    reach = 8 * max_code_tokens
+    if len(code) > 2 * reach:  # a megabyte is cut before it is tokenized
+        code = code[:reach] + code[-reach:]
+    code = code.encode("utf-8", "replace").decode()  # lone surrogates cannot be tokenized
     ids = tokenizer(code, add_special_tokens=False)["input_ids"]
     if len(ids) > max_code_tokens:
         half = max_code_tokens // 2
-        code = tokenizer.decode(ids[:half]) + "\n...\n" + tokenizer.decode(ids[-half:])
+        code = f"{tokenizer.decode(ids[:half])}\n...\n{tokenizer.decode(ids[-half:])}"
     return chat.render(tokenizer, f"{INSTRUCTION}\n\n{code}")
 
 

@@ -31,8 +31,7 @@ def rows(results: Sequence[Result], *, by_language: bool = False) -> list[dict[s
         for outcome in result.outcomes:
             groups.setdefault(outcome["language"] if by_language else _tasks(result), []).append(outcome)
         found += [_row(result, task, outcomes) for task, outcomes in groups.items()]
-    order = sorted(found, key=lambda row: (row["task"] if by_language else "", -row["secure_rate"].value))
-    return order
+    return sorted(found, key=lambda row: (row["task"] if by_language else "", -row["secure_rate"].value))
 
 
 def _tasks(result: Result) -> str:

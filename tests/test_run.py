@@ -1,0 +1,118 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from goodvibe_bench import catalog
+from goodvibe_bench.errors import UsageError
+from goodvibe_bench.generator.sampling import Sampling
+from goodvibe_bench.progress import Show
+from goodvibe_bench.result.store import read_lines, read_result
+from goodvibe_bench.run import Request, run
+from goodvibe_bench.types import Record
+from tests.tiny import tiny_folder
+
+TRAINER = """
+description = "A short training for tests"
+scope = "{scope}"
+[tuner]
+kind = "goodvibe"
+top_k = 4
+samples = 8
+[training]
+epochs = 0.5
+"""
+JUDGE = """
+description = "A double"
+[judge]
+kind = "scripted"
+unsafe_words = ["strcpy"]
+"""
+
+
+@pytest.fixture
+def request_(tmp_path: Path) -> Request:
+    (tmp_path / "short.toml").write_text(TRAINER.format(scope="joint"))
+    (tmp_path / "double.toml").write_text(JUDGE)
+    return Request(
+        model=str(tiny_folder(tmp_path / "model")),
+        methods=("none", str(tmp_path / "short.toml")),
+        tasks=("cpp", "go"),
+        judge=str(tmp_path / "double.toml"),
+        limit=2,
+        dtype="float32",
+        sampling=Sampling(max_new_tokens=8),
+        output=tmp_path / "results",
+        scratch=tmp_path / "scratch",
+    )
+
+
+def test_a_run_writes_a_result_for_each_method(request_: Request):
+    found = run(request_, Show(quiet=True))
+    assert [result.method for result, _ in found] == ["none", "short"]
+    base, tuned = (result for result, _ in found)
+    assert base.training == ()
+    assert tuned.training[0].trainable_parameters > 0
+    assert base.model.digest != tuned.model.digest
+    for result, path in found:
+        assert read_result(path) == result
+        assert len(result.outcomes) == 4
+        assert set(result.results) == {"all", "cpp", "go"}
+        assert result.results["all"]["secure_rate,none"] <= result.results["all"]["valid_rate,none"]
+        records = read_lines(path.parent / "records" / f"{path.stem}.jsonl", Record)
+        assert [record.prompt.id for record in records] == [row["prompt_id"] for row in result.outcomes]
+
+
+def test_the_same_command_again_trains_and_generates_nothing_and_ends_the_same(request_: Request):
+    first = run(request_, Show(quiet=True))
+    before = {path: path.stat().st_mtime_ns for path in request_.scratch.rglob("*") if path.is_file()}
+    second = run(request_, Show(quiet=True))
+    assert {path: path.stat().st_mtime_ns for path in request_.scratch.rglob("*") if path.is_file()} == before
+    for (one, _), (two, _) in zip(first, second, strict=True):
+        assert one.model_copy(update={"date": ""}) == two.model_copy(update={"date": ""})
+
+
+def test_missing_completions_are_drawn_and_the_rest_kept(request_: Request):
+    request_ = request_.model_copy(update={"methods": ("none",), "sampling": Sampling(max_new_tokens=8, batch_size=1)})
+    (first, _), *_ = run(request_, Show(quiet=True))
+    (path,) = (request_.scratch / "completions").glob("*.jsonl")
+    whole = path.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:2]) + lines[2][:10])
+    (second, _), *_ = run(request_, Show(quiet=True))
+    assert second.outcomes == first.outcomes
+    assert len(path.read_bytes().splitlines()) == len(lines)
+
+
+def test_a_model_for_each_language_where_the_trainer_says_so(request_: Request):
+    trainer = Path(request_.methods[1])
+    trainer.write_text(TRAINER.format(scope="language"))
+    ((result, _),) = run(request_.model_copy(update={"methods": (str(trainer),)}), Show(quiet=True))
+    assert len(result.training) == 2
+    assert len(list((request_.scratch / "models").iterdir())) == 2
+
+
+def test_a_trained_model_is_a_plain_model_folder(request_: Request):
+    run(request_, Show(quiet=True))
+    (folder,) = (request_.scratch / "models").iterdir()
+    assert {"config.json", "model.safetensors", "tokenizer.json", "goodvibe.json"} <= {p.name for p in folder.iterdir()}
+    note = json.loads((folder / "goodvibe.json").read_text())
+    again = request_.model_copy(update={"model": str(folder), "methods": ("none",)})
+    ((result, _),) = run(again, Show(quiet=True))
+    assert note["method"] == "short"
+    assert result.model.digest != note["base"]["digest"]
+
+
+def test_everything_wrong_is_said_before_anything_is_trained(request_: Request):
+    with pytest.raises(UsageError, match="nonesuch"):
+        run(request_.model_copy(update={"methods": (request_.methods[1], "nonesuch")}), Show(quiet=True))
+    assert not request_.scratch.exists()
+
+
+def test_results_name_what_decided_them(request_: Request):
+    (result, _), *_ = run(request_, Show(quiet=True))
+    assert set(result.task_hashes) == {"cpp", "go"}
+    assert result.config["sampling"]["max_new_tokens"] == 8
+    assert {"torch", "transformers", "goodvibe-bench"} <= set(result.versions)
+    assert all(count == 0 for key, count in result.provenance["audit"]["cpp"].items() if key != "cosine")
+    assert catalog.digest(result.config) == catalog.digest(json.loads(json.dumps(result.config)))

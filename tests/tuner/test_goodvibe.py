@@ -1,0 +1,141 @@
+import copy
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from goodvibe_bench.model.linears import target_linears
+from goodvibe_bench.model.load import Loaded
+from goodvibe_bench.neuron.selection import Neurons, Selection
+from goodvibe_bench.tuner import goodvibe
+from goodvibe_bench.tuner.attach import attach, fold
+from goodvibe_bench.tuner.spec import FullSpec, GoodVibeSpec, LoraSpec
+
+SPEC = GoodVibeSpec(kind="goodvibe")
+
+
+def some_rows(loaded: Loaded, clusters: int = 2) -> Selection:
+    generator = torch.Generator().manual_seed(1)
+    return {
+        name: Neurons(
+            torch.randperm(layer.out_features, generator=generator)[:6],
+            torch.ones(6),
+            torch.arange(6) % clusters,
+            0.5,
+        )
+        for name, layer in target_linears(loaded.model).items()
+    }
+
+
+def logits(model: torch.nn.Module) -> torch.Tensor:
+    with torch.no_grad():
+        return model(input_ids=torch.arange(5, 25).unsqueeze(0), use_cache=False).logits
+
+
+def step(model: torch.nn.Module, steps: int = 3) -> None:
+    weights = [weight for weight in model.parameters() if weight.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=1e-2)
+    ids = torch.arange(5, 25).unsqueeze(0)
+    for _ in range(steps):
+        loss = model(input_ids=ids, labels=ids, use_cache=False).loss
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+
+
+def test_it_starts_as_the_base_model(loaded: Loaded):
+    before = logits(loaded.model)
+    attached = attach(loaded.model, SPEC, some_rows(loaded))
+    assert torch.equal(logits(attached.model), before)
+
+
+def test_only_the_cluster_updates_are_trained(loaded: Loaded):
+    attached = attach(loaded.model, SPEC, some_rows(loaded, clusters=3))
+    expected = sum(3 * layer.base.in_features for layer in loaded.model.modules() if hasattr(layer, "update"))
+    assert attached.trainable() == expected > 0
+
+
+def test_the_folded_model_answers_as_the_adapter_did(loaded: Loaded):
+    attached = attach(loaded.model, SPEC, some_rows(loaded))
+    before = logits(attached.model)
+    step(attached.model)
+    adapted = logits(attached.model)
+    folded, error = fold(attached)
+    assert not torch.allclose(before, adapted, atol=1e-3)
+    assert torch.allclose(logits(folded), adapted, atol=1e-5)
+    assert error == 0.0
+
+
+def test_rows_outside_the_selection_keep_their_bits(loaded: Loaded):
+    loaded.model.to(torch.bfloat16)
+    rows = some_rows(loaded)
+    before = {name: layer.weight.clone() for name, layer in target_linears(loaded.model).items()}
+    rest = {n: w.clone() for n, w in loaded.model.named_parameters() if n.removesuffix(".weight") not in before}
+    attached = attach(loaded.model, SPEC, rows)
+    step(attached.model)
+    folded, error = fold(attached)
+    assert 0 < error < 0.5
+    for name, layer in target_linears(folded).items():
+        outside = torch.ones(layer.out_features, dtype=torch.bool)
+        outside[rows[name].rows] = False
+        assert torch.equal(layer.weight[outside], before[name][outside])
+        assert not torch.equal(layer.weight[~outside], before[name][~outside])
+    assert all(torch.equal(weight, rest[name]) for name, weight in folded.named_parameters() if name in rest)
+
+
+def test_rows_of_one_cluster_move_alike(loaded: Loaded):
+    rows = some_rows(loaded)
+    before = {name: layer.weight.clone() for name, layer in target_linears(loaded.model).items()}
+    attached = attach(loaded.model, SPEC, rows)
+    step(attached.model)
+    folded, _ = fold(attached)
+    for name, layer in target_linears(folded).items():
+        moved = (layer.weight - before[name])[rows[name].rows]
+        for cluster in (0, 1):
+            members = moved[rows[name].clusters == cluster]
+            assert torch.allclose(members, members[:1].expand_as(members), atol=1e-6)
+
+
+def test_it_is_lora_with_b_frozen_to_the_cluster_matrix(loaded: Loaded):
+    """A = U from zero, B the 0/1 matrix of clusters, alpha = rank: the same logits after the same training."""
+    rows = some_rows(loaded)
+    twin = copy.deepcopy(loaded.model)
+    attached = attach(loaded.model, SPEC, rows)
+    config = LoraConfig(r=2, lora_alpha=2, target_modules=list(rows), task_type="CAUSAL_LM")
+    lora = get_peft_model(twin, config)
+    for name, layer in lora.named_modules():
+        if hasattr(layer, "lora_A") and "default" in layer.lora_A:
+            found = rows[name.removeprefix("base_model.model.")]
+            with torch.no_grad():
+                layer.lora_A["default"].weight.zero_()
+                layer.lora_B["default"].weight.zero_()
+                layer.lora_B["default"].weight[found.rows, found.clusters] = 1.0
+            layer.lora_B["default"].weight.requires_grad_(False)
+    step(attached.model, steps=4)
+    step(lora, steps=4)
+    assert torch.allclose(logits(attached.model), logits(lora), atol=1e-5)
+
+
+def test_its_lora_factors_multiply_to_its_update(loaded: Loaded):
+    attached = attach(loaded.model, SPEC, some_rows(loaded))
+    step(attached.model)
+    for layer in attached.model.modules():
+        if isinstance(layer, goodvibe.GoodVibeLinear):
+            a, b = layer.lora()
+            assert torch.allclose(b @ a, layer.delta(), atol=1e-7)
+
+
+@pytest.mark.parametrize("spec", [FullSpec(kind="full"), LoraSpec(kind="lora", rank=2)])
+def test_rivals_fold_to_the_model_that_was_trained(loaded: Loaded, spec):
+    attached = attach(loaded.model, spec)
+    step(attached.model)
+    adapted = logits(attached.model)
+    folded, error = fold(attached)
+    assert torch.allclose(logits(folded), adapted, atol=1e-5)
+    assert error == 0.0
+    assert not any("lora" in name for name, _ in folded.named_parameters())
+
+
+def test_lora_of_rank_two_counts_as_its_shapes_say(loaded: Loaded):
+    expected = sum(2 * (x.in_features + x.out_features) for x in target_linears(loaded.model).values())
+    assert attach(loaded.model, LoraSpec(kind="lora", rank=2)).trainable() == expected
