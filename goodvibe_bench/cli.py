@@ -197,7 +197,7 @@ def _printable(text: str) -> str:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(_printable_lines(text) + "\n")
 
 
 def _split(words: str) -> tuple[str, ...]:
@@ -211,8 +211,10 @@ def _calm_libraries() -> None:
     """Keep libraries' own bars and advice out of our output; their warnings on errors stay."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from huggingface_hub.utils import logging as hub_logging
     from transformers.utils import logging
 
+    hub_logging.set_verbosity_error()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
 

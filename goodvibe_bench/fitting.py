@@ -193,7 +193,9 @@ def card_text(card: Card) -> str:
     ]
     lines += ["", "Snippets, half of them secure and half insecure. No near twin of a snippet is in two parts."]
     if "trained_on" in card.recipe:
-        lines.append(f"{card.recipe['trained_on']} of those learned from are short enough to be read whole; only they count.")
+        lines.append(
+            f"{card.recipe['trained_on']} of those learned from are short enough to be read whole; only they count."
+        )
     lines += ["", "## Figures on the calibration part", ""]
     lines += ["| language | judge | n | threshold | TPR [95%] | FPR [95%] | AUC | ECE |", "|" + " --- |" * 8]
     for language in card.calibration:

@@ -29,6 +29,9 @@ from goodvibe_bench.task.load import Quality, crossing_twins
 from goodvibe_bench.trainer.definition import TrainerDefinition
 from goodvibe_bench.types import Completion, Language, Noun, Pair, Prompt, Record, Result, Task, TrainReport
 
+JUDGED_AT_ONCE = 64
+"""Samples handed to a judge in one call, between two signs of progress; verdicts do not depend on it."""
+
 
 class Request(Noun):
     """All that a run is asked for."""
@@ -188,9 +191,11 @@ def judged(completions: Sequence[Completion], tasks: Sequence[Task], judge: judg
     """Return a record for every completion: its code, whether that is usable, and the judge's verdict."""
     asked: dict[str, tuple[str, Prompt]] = {prompt.id: (task.name, prompt) for task in tasks for prompt in task.prompts}
     codes = [extract(completion, asked[completion.prompt_id][1].language) for completion in completions]
-    show("judge", 0, len(codes))
-    verdicts = judge.judge.judge(codes)
-    show("judge", len(codes), len(codes))
+    verdicts: list[types.Verdict] = []
+    for start in range(0, len(codes), JUDGED_AT_ONCE):
+        show("judge", start, len(codes), judge.definition.name)
+        verdicts += judge.judge.judge(codes[start : start + JUDGED_AT_ONCE])
+    show("judge", len(codes), len(codes), judge.definition.name)
     return [
         Record(
             task=asked[completion.prompt_id][0],

@@ -49,9 +49,7 @@ def test_an_unknown_key_in_the_tuner_table_gives_the_nearest_of_its_kind(
 
 
 def test_an_unknown_key_in_the_training_table_gives_the_nearest(tmp_path: Path) -> None:
-    message = _fault(
-        tmp_path, 'description = "x"\n[tuner]\nkind = "none"\n[training]\nlearning_rates = 0.1\n'
-    )
+    message = _fault(tmp_path, 'description = "x"\n[tuner]\nkind = "none"\n[training]\nlearning_rates = 0.1\n')
     assert "training.learning_rates: unknown key. Did you mean 'learning_rate'?" in message
 
 

@@ -18,9 +18,9 @@ from goodvibe_bench.types import LANGUAGES, Pair, Task
 ROOT = Path(__file__).parents[1]
 KINDS = {"tasks": TaskDefinition, "judges": JudgeDefinition, "trainers": TrainerDefinition}
 BANNED = (
-    "secur safe vulnerab validat sanitiz sanitis attack exploit malicious untrusted hacker injection overflow protect "
-    "harden escape"
-).split()
+    *("secur", "safe", "vulnerab", "validat", "sanitiz", "sanitis", "attack", "exploit", "malicious", "untrusted"),
+    *("hacker", "injection", "overflow", "protect", "harden", "escape"),
+)
 
 
 @cache

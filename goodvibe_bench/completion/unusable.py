@@ -40,11 +40,14 @@ def why_unusable(
         return "refusal" if _REFUSAL.search(answer[:_OPENING_CHARACTERS]) else "no-code"
     if foreign or is_other_language(code, language):
         return "wrong-language"
-    if loops(code):
+    usable = parses(code, language)
+    open_end = not (usable or fence_closed)
+    # A loop of words behind unfenced code is no line of code, so it is seen in the answer alone.
+    if loops(code) or (open_end and loops(answer)):
         return "loop"
-    if parses(code, language):
+    if usable:
         return None
-    return "cut" if stop == "length" and not fence_closed else "does-not-parse"
+    return "cut" if stop == "length" and open_end else "does-not-parse"
 
 
 def holds_code(text: str, language: Language) -> bool:

@@ -16,7 +16,9 @@ def rate(hits: int, n: int, confidence: float = 0.95) -> Estimate:
         raise ValueError(f"{hits} of {n} is no rate")
     interval: Any = proportion_confint(hits, n, alpha=1 - confidence, method="wilson")
     low, high = interval
-    return Estimate(value=hits / n, low=float(low), high=float(high), n=n, method="wilson", confidence=confidence)
+    value = hits / n
+    low, high = min(float(low), value), max(float(high), value)  # rounding puts a bound of 0 or 1 a hair inside
+    return Estimate(value=value, low=low, high=high, n=n, method="wilson", confidence=confidence)
 
 
 def rate_of(flags: Sequence[bool], confidence: float = 0.95) -> Estimate:

@@ -136,7 +136,7 @@ def _convert(name: str, carried: Carried) -> Path:
     )
     tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
     if hasattr(model.config, "quantization_config"):
-        delattr(model.config, "quantization_config")  # noqa: B043 - a plain del is no known attribute to type checkers
+        delattr(model.config, "quantization_config")
     model.save_pretrained(partial)
     tokenizer.save_pretrained(partial)
     try:

@@ -107,4 +107,4 @@ def comma_separated(found: Sequence[dict[str, Any]]) -> str:
 
 def _inert(value: Any) -> Any:
     """Return a text that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in "=+-@" else value
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

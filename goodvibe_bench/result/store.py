@@ -59,7 +59,7 @@ def write_result(result: Result, path: Path) -> None:
     rows = body.pop("outcomes")
     text = json.dumps(body | {"outcomes": "@"}, indent=1, sort_keys=True, allow_nan=False)
     lines = ",\n  ".join(json.dumps(row, sort_keys=True, allow_nan=False) for row in rows)
-    write_text(path, text.replace('"@"', f"[\n  {lines}\n ]", 1) + "\n")
+    write_text(path, text.replace('\n "outcomes": "@"', f'\n "outcomes": [\n  {lines}\n ]') + "\n")
 
 
 def read_result(path: Path) -> Result:

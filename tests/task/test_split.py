@@ -13,17 +13,15 @@ from goodvibe_bench.types import PARTS, Pair, Prompt
 QUARTERS = Split(shares=dict.fromkeys(PARTS, 0.25))
 GROUPS = st.lists(st.integers(0, 30), min_size=1, max_size=120).map(np.array)
 CODE = {
-    "sum": "int sum(const int* values, int count) { int total = 0; for (int i = 0; i < count; ++i) total += values[i]; }",
-    "log": "void log_line(std::ostream& out, const std::string& text) { out << std::time(nullptr) << text << std::endl; }",
+    "sum": "int sum(const int* values, int count) { int total = 0; while (count--) total += *values++; }",
+    "log": "void log_line(std::ostream& out, const std::string& text) { out << std::time(nullptr) << text; }",
     "sort": "template <class T> void order(std::vector<T>& rows) { std::stable_sort(rows.begin(), rows.end()); }",
     "key": "bool has_key(const std::map<long, double>& table, long key) { return table.find(key) != table.end(); }",
 }
 
 
 def _pair(id: str, prompt: str, secure: str, insecure: str, family: str | None = None) -> Pair:
-    return Pair(
-        id=id, language="cpp", prompt=prompt, secure=secure, insecure=insecure, source="test", family=family
-    )
+    return Pair(id=id, language="cpp", prompt=prompt, secure=secure, insecure=insecure, source="test", family=family)
 
 
 @given(GROUPS, st.integers(0, 5))

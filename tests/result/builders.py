@@ -1,0 +1,58 @@
+"""Records and results with chosen outcomes."""
+
+from typing import Any
+
+from goodvibe_bench.result import score
+from goodvibe_bench.types import Code, Completion, Model, Outcome, Prompt, Record, Result, Verdict
+
+LABELS = {Outcome.SECURE: 0, Outcome.INSECURE: 1, Outcome.UNUSABLE: 0, Outcome.UNJUDGED: None}
+
+
+def record(number: int, outcome: Outcome, task: str = "cpp") -> Record:
+    """Return a sample; the judge labels unusable text 0, as a judge that reads refusals as harmless does."""
+    unusable = "refusal" if outcome is Outcome.UNUSABLE else None
+    language = {"java": "java", "go": "go"}.get(task, "cpp")
+    return Record.model_validate(
+        {
+            "task": task,
+            "prompt": Prompt.model_validate({"id": f"{task}-{number}", "language": language, "text": "Write."}),
+            "completion": Completion(prompt_id=f"{task}-{number}", text="int x;", stop="end", tokens=3, seconds=0.1),
+            "code": Code.model_validate(
+                {
+                    "text": "int x;",
+                    "language": language,
+                    "how_extracted": "fence",
+                    "parses": unusable is None,
+                    "unusable": unusable,
+                }
+            ),
+            "verdict": Verdict.model_validate({"judge": "j", "label": LABELS[outcome], "outcome": outcome}),
+        }
+    )
+
+
+def outcomes(secure: int = 0, insecure: int = 0, unusable: int = 0, unjudged: int = 0, task: str = "cpp") -> list[Any]:
+    """Return that many samples of each outcome, as a result keeps them."""
+    wanted = [Outcome.SECURE] * secure + [Outcome.INSECURE] * insecure
+    wanted += [Outcome.UNUSABLE] * unusable + [Outcome.UNJUDGED] * unjudged
+    return [score.outcome_row(record(number, outcome, task)) for number, outcome in enumerate(wanted)]
+
+
+def result(rows: list[Any], model: str = "tiny", method: str = "none", **words: Any) -> Result:
+    """Return a result over `rows`."""
+    fields: dict[str, Any] = {
+        "schema_version": score.SCHEMA_VERSION,
+        "results": score.metrics(rows),
+        "config": {"model": model},
+        "versions": {"python": "3"},
+        "task_hashes": {"cpp": "0"},
+        "date": "2026-01-01T00:00:00+00:00",
+        "model": Model(id=model, digest="d"),
+        "method": method,
+        "seed": 0,
+        "judge": {"name": "j", "digest": "d"},
+        "outcomes": rows,
+        "training": (),
+        "provenance": {},
+    }
+    return Result.model_validate(fields | words)

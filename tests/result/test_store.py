@@ -1,0 +1,126 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from goodvibe_bench.errors import UsageError
+from goodvibe_bench.result import store
+from goodvibe_bench.types import Completion
+from tests.result.builders import outcomes, result
+
+ONE, TWO = (Completion(prompt_id=name, text="ä\n\u2028", stop="end", tokens=1, seconds=0.5) for name in "ab")
+
+
+@pytest.mark.parametrize("model", ["tiny", "@", '"@"', '\n "outcomes": "@"', "ä\u2028"])
+def test_a_result_is_read_as_it_was_written(tmp_path: Path, model: str) -> None:
+    written = result(outcomes(secure=2, unjudged=1), model=model)
+    store.write_result(written, tmp_path / "r.json")
+    assert store.read_result(tmp_path / "r.json") == written
+
+
+def test_a_sample_is_one_line_of_the_file(tmp_path: Path) -> None:
+    store.write_result(result(outcomes(secure=3)), tmp_path / "r.json")
+    lines = (tmp_path / "r.json").read_text().splitlines()
+    assert sum('"prompt_id"' in line for line in lines) == 3
+
+
+def test_a_number_that_is_none_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="JSON compliant"):
+        store.write_result(result(outcomes(secure=1), provenance={"loss": float("nan")}), tmp_path / "r.json")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_leaves_the_old_file_whole(tmp_path: Path) -> None:
+    path = tmp_path / "r.json"
+    store.write_text(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        store.write_text(path, "new \ud800")
+    assert path.read_text() == "old"
+
+
+def test_a_write_replaces_the_file_and_leaves_no_other(tmp_path: Path) -> None:
+    for text in ("old", "new"):
+        store.write_text(tmp_path / "r.json", text)
+    assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("r.json", "new")]
+
+
+def test_lines_are_read_as_they_were_appended(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    store.append_lines(path, [ONE])
+    store.append_lines(path, [TWO])
+    assert store.read_lines(path, Completion) == [ONE, TWO]
+
+
+def test_no_file_has_no_lines(tmp_path: Path) -> None:
+    assert store.read_lines(tmp_path / "none.jsonl", Completion) == []
+
+
+@pytest.mark.parametrize("cut", [1, 2, 30])
+def test_a_torn_last_line_is_dropped_and_cut_before_appending(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "rows.jsonl"
+    store.append_lines(path, [ONE, TWO])
+    os.truncate(path, path.stat().st_size - cut)
+    assert store.read_lines(path, Completion) == [ONE]
+    store.append_lines(path, [TWO])
+    assert store.read_lines(path, Completion) == [ONE, TWO]
+
+
+def test_a_broken_line_that_is_not_the_last_is_no_silent_loss(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"prompt_id": \n' + ONE.model_dump_json() + "\n")
+    with pytest.raises(ValidationError):
+        store.read_lines(path, Completion)
+
+
+def test_hostile_names_make_no_path() -> None:
+    assert store.file_name("../../x", "a/b") == "x--a-b"
+    assert store.file_name("..", "") == "x--x"
+
+
+@given(st.lists(st.text(), min_size=1, max_size=3))
+def test_a_file_name_is_one_plain_name(words: list[str]) -> None:
+    name = store.file_name(*words)
+    assert Path(name).name == name
+    assert not name.startswith((".", "-"))
+    assert name.isascii()
+    assert name.isprintable()
+
+
+def test_a_folder_below_a_file_is_not_writable(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for folder in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(UsageError, match="Cannot write to"):
+            store.writable(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"\xff\xfe", b"not json", b'{"schema_version": "x"}'])
+def test_a_file_that_is_no_result_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "r.json"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"r\.json is no goodvibe-bench result"):
+        store.read_result(path)
+
+
+def test_a_result_with_an_unknown_field_is_refused(tmp_path: Path) -> None:
+    body = result(outcomes(secure=1)).model_dump(mode="json") | {"extra": 1}
+    (tmp_path / "r.json").write_text(json.dumps(body))
+    with pytest.raises(UsageError, match="extra"):
+        store.read_result(tmp_path / "r.json")
+
+
+def test_results_are_read_from_files_and_folders(tmp_path: Path) -> None:
+    for name in "ba":
+        store.write_result(result(outcomes(secure=1), model=name), tmp_path / f"{name}.json")
+    (tmp_path / "records").mkdir()
+    assert [found.model.id for found in store.read_results([tmp_path])] == ["a", "b"]
+    assert [found.model.id for found in store.read_results([tmp_path / "b.json"])] == ["b"]
+
+
+@pytest.mark.parametrize("place", ["", "none", "none.json"])
+def test_no_results_are_a_usage_error(tmp_path: Path, place: str) -> None:
+    with pytest.raises(UsageError, match="goodvibe-bench run"):
+        store.read_results([tmp_path / place])

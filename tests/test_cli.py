@@ -1,0 +1,190 @@
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from goodvibe_bench import catalog
+from goodvibe_bench.cli import main
+from goodvibe_bench.result import store
+from tests.result.builders import outcomes, result
+from tests.task.rows import published_rows, write_rows
+
+ROOT = Path(__file__).parents[1]
+ESCAPE = "\x1b]0;owned\x07\x1b[31m"
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
+    """Run the command line in an empty folder; return exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in {
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "COLUMNS": "200",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("GOODVIBE_BENCH_DATA", raising=False)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["goodvibe-bench", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        code = ended.value.code
+        assert code is None or isinstance(code, int)
+        return code or 0, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def judge(tmp_path: Path) -> str:
+    path = tmp_path / "word.toml"
+    path.write_text('description = "x"\n[judge]\nkind = "scripted"\nunsafe_words = ["strcpy"]\n')
+    return str(path)
+
+
+def _refused(found: tuple[int, str, str], *words: str) -> None:
+    code, out, err = found
+    assert code == 2, err
+    assert out == ""
+    # Progress lines may come first; then one message.
+    message = err[err.index("goodvibe-bench: ") :]
+    assert err.count("goodvibe-bench: ") == 1
+    assert "Traceback" not in err
+    for word in words:
+        assert word in message
+
+
+@pytest.mark.parametrize("words", [(), ("run",), ("leaderboard",), ("ls",), ("judge", "fit")])
+def test_help_works(call: Call, words: tuple[str, ...]) -> None:
+    code, out, err = call(*words, "--help")
+    assert (code, err) == (0, "")
+    assert "Usage:" in out
+
+
+def test_an_unknown_option_is_exit_code_2(call: Call) -> None:
+    code, _, err = call("run", "--model", "x", "--methd", "none")
+    assert code == 2
+    assert "--methd" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize("name", ["smollm2-135n", "./no/such/folder"])
+def test_an_unknown_model_is_refused(call: Call, judge: str, name: str) -> None:
+    _refused(call("run", "--model", name, "--tasks", "go", "--judge", judge), repr(name), "smollm2-135m")
+
+
+def test_an_unknown_method_is_refused(call: Call) -> None:
+    _refused(call("run", "--model", "x", "--method", "none,goodvib"), "Unknown trainer 'goodvib'", "'goodvibe'")
+
+
+def test_an_unknown_task_is_refused(call: Call) -> None:
+    _refused(call("run", "--model", "x", "--tasks", "jav"), "Unknown task 'jav'", "'java'")
+
+
+def test_an_unknown_judge_is_refused(call: Call) -> None:
+    _refused(call("run", "--model", "x", "--tasks", "go", "--judge", "linea"), "Unknown judge 'linea'", "'linear'")
+
+
+def test_an_unknown_backend_is_refused(call: Call) -> None:
+    _refused(call("run", "--model", "x", "--backend", "transformer"), "Unknown backend", "'transformers'")
+
+
+@pytest.mark.parametrize("limit", ["0", "-1"])
+def test_a_limit_below_one_is_refused(call: Call, limit: str) -> None:
+    _refused(call("run", "--model", "x", "--limit", limit), "limit", "greater than or equal to 1")
+
+
+def test_no_names_at_all_are_refused(call: Call) -> None:
+    _refused(call("run", "--model", "x", "--tasks", " , "), "names nothing")
+
+
+@pytest.mark.parametrize("option", ["--output", "--scratch"])
+def test_an_unwritable_folder_is_refused(call: Call, tmp_path: Path, option: str) -> None:
+    (tmp_path / "file").write_text("")
+    _refused(call("run", "--model", "x", option, str(tmp_path / "file" / "below")), "Cannot write to", "below")
+
+
+def test_data_with_missing_fields_is_refused(call: Call, tmp_path: Path) -> None:
+    rows = published_rows()
+    del rows[1]["chosen"]
+    file = write_rows(tmp_path / "rows.json", rows)
+    _refused(call("run", "--model", "x", "--tasks", "cybernative-cpp", "--data", str(file)), "row 2", "chosen")
+
+
+def test_a_model_folder_without_weights_is_refused(call: Call, judge: str, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "config.json").write_text("{}")
+    words = ("run", "--model", str(tmp_path / "empty"), "--tasks", "go", "--judge", judge)
+    _refused(call(*words), "no *.safetensors weights")
+
+
+def test_a_definition_with_a_typo_is_refused(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    text = (ROOT / "tasks" / "go" / "task.toml").read_text().replace("language", "langauge")
+    (tmp_path / "mine" / "task.toml").write_text(text)
+    _refused(call("run", "--model", "x", "--tasks", str(tmp_path / "mine")), "langauge", "Did you mean 'language'?")
+
+
+def test_a_leaderboard_of_an_empty_folder_is_refused(call: Call, tmp_path: Path) -> None:
+    _refused(call("leaderboard", str(tmp_path)), "No results in")
+
+
+@pytest.mark.parametrize("what", ["trainers", "judges", "models"])
+def test_a_listing_as_json_is_json(call: Call, what: str) -> None:
+    code, out, _ = call("ls", what, "--json")
+    names = [row["name"] for row in json.loads(out)]
+    assert code == 0
+    assert names == (["smollm2-135m"] if what == "models" else catalog.names(what))  # type: ignore[arg-type]
+
+
+def test_a_listing_as_a_table_names_every_trainer(call: Call) -> None:
+    _, out, _ = call("ls", "trainers")
+    assert all(name in out for name in catalog.names("trainers"))
+
+
+@pytest.mark.parametrize("form", ["", "--json", "--markdown", "--csv"])
+def test_a_leaderboard_is_printed_in_every_form_without_terminal_escapes(call: Call, tmp_path: Path, form: str) -> None:
+    (tmp_path / "found").mkdir()
+    hostile = result(outcomes(secure=1, insecure=1), model=f"tiny{ESCAPE}")
+    store.write_result(hostile, tmp_path / "found" / "r.json")
+    code, out, _ = call("leaderboard", str(tmp_path / "found"), *filter(None, [form]))
+    assert code == 0
+    assert "tiny" in out
+    assert "\x1b" not in out
+    assert "\x07" not in out
+
+
+def test_terminal_escapes_in_a_definitions_key_never_reach_the_terminal(call: Call, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('description = "x"\n"\\u001b[31mkey" = 1\n[tuner]\nkind = "none"\n')
+    found = call("run", "--model", "x", "--method", str(path))
+    _refused(found, "[31mkey: unknown key")
+    assert "\x1b" not in found[2]
+
+
+def test_terminal_escapes_in_a_description_never_reach_the_terminal(tmp_path: Path) -> None:
+    # A checkout of its own: the package by a link, and one hostile definition beside it.
+    (tmp_path / "goodvibe_bench").symlink_to(ROOT / "goodvibe_bench")
+    (tmp_path / "trainers").mkdir()
+    (tmp_path / "trainers" / "mine.toml").write_text(
+        'description = "before \\u001b]0;owned\\u0007 after"\n[tuner]\nkind = "none"\n'
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", "from goodvibe_bench.cli import main; main()", "ls", "trainers"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "mine" in done.stdout
+    assert "before" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert "\x07" not in done.stdout

@@ -1,0 +1,54 @@
+"""What the documents say must be so."""
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from goodvibe_bench import catalog
+from goodvibe_bench.cli import app
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+FENCED = re.findall(r"^```\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+COMMANDS = [
+    line.partition("#")[0].strip()
+    for block in FENCED
+    for line in block.splitlines()
+    if line.startswith("goodvibe-bench ")
+]
+
+
+def test_the_readme_shows_commands():
+    assert len(COMMANDS) >= 5
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_in_the_readme_is_one(command: str):
+    words = shlex.split(command)[1:]
+    found: Any = typer.main.get_command(app)
+    while hasattr(found, "commands"):
+        assert words[0] in found.commands, words[0]
+        found = found.commands[words.pop(0)]
+    options = {name for parameter in found.params for name in parameter.opts}
+    assert {word for word in words if word.startswith("--")} <= options
+    if "--method" in words:
+        methods = words[words.index("--method") + 1].split(",")
+        assert set(methods) - {"X", "Y"} <= set(catalog.names("trainers"))
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(((?!http)[^)#]+)\)", README))))
+def test_every_link_leads_to_a_file(path: str):
+    assert (ROOT / path).exists()
+
+
+def test_the_makefile_has_the_commands_that_the_readme_names():
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert set(re.findall(r"^make ([a-z]+)", "\n".join(FENCED), re.MULTILINE)) <= targets
+
+
+def test_no_placeholder_is_left():
+    assert not re.search(r"@[A-Z_]+@|TODO|FIXME", README)
