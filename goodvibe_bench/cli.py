@@ -167,7 +167,12 @@ def _leaderboard(
     elif csv:
         _say(board.comma_separated(rows).rstrip())
     else:
-        _print_table("Leaderboard (rates in %)", list(board.HEADINGS.values()), [board.cells(row) for row in rows])
+        common = board.shared(rows)
+        words = "; ".join(f"{board.HEADINGS[key]} {value}" for key, value in common.items())
+        keys = [key for key in board.HEADINGS if key not in common]
+        cells = [board.cells(row) for row in rows]
+        headings = [board.HEADINGS[key].replace(" ", "\n").replace("un", "un-\n") for key in keys]
+        _print_table(f"Rates in %, 95% intervals; {words}", headings, [[row[key] for key in keys] for row in cells])
 
 
 def _table(title: str, rows: list[dict[str, Any]], as_json: bool) -> None:
@@ -178,14 +183,21 @@ def _table(title: str, rows: list[dict[str, Any]], as_json: bool) -> None:
 
 
 def _print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
+    from rich.box import SIMPLE_HEAD
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title)
+    table = Table(
+        title=Text(_printable(title)),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        collapse_padding=True,
+    )
     numeric = [all(row[place][:1].isdigit() for row in rows) for place in range(len(headings))]
     for heading, right in zip(headings, numeric, strict=True):
-        table.add_column(heading, justify="right" if right else "left", overflow="fold")
+        table.add_column(heading, justify="right" if right else "left", no_wrap=right, min_width=0 if right else 8)
     for row in rows:
         table.add_row(*(Text(_printable(cell)) for cell in row))
     Console().print(table)

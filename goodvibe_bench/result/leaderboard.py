@@ -12,6 +12,7 @@ HEADINGS = {
     "model": "model",
     "method": "method",
     "task": "tasks",
+    "judge": "judge",
     "n": "n",
     "secure_rate": "secure [95%]",
     "safe_rate": "safe (paper)",
@@ -60,19 +61,26 @@ def plain(found: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def cells(row: dict[str, Any]) -> list[str]:
-    """Return a row's cells as text, in the order of HEADINGS."""
+def cells(row: dict[str, Any]) -> dict[str, str]:
+    """Return a row's cells as text, by the keys of HEADINGS and in their order."""
     secure: Estimate = row["secure_rate"]
-    return [
-        row["model"],
-        row["method"],
-        row["task"],
-        str(row["n"]),
-        f"{percent(secure.value)} [{percent(secure.low)}, {percent(secure.high)}]",
-        *(percent(row[name].value) for name in ("safe_rate", "valid_rate", "unusable_rate", "unjudged_rate")),
-        f"{row['trainable_parameters']:,}",
-        f"{row['training_seconds']:.0f}",
-    ]
+    shares = ("safe_rate", "valid_rate", "unusable_rate", "unjudged_rate")
+    return {
+        "model": row["model"],
+        "method": row["method"],
+        "task": row["task"],
+        "judge": row["judge"],
+        "n": str(row["n"]),
+        "secure_rate": f"{percent(secure.value)} [{100 * secure.low:.0f}, {100 * secure.high:.0f}]",
+        **{name: percent(row[name].value) for name in shares},
+        "trainable_parameters": in_units(row["trainable_parameters"]),
+        "training_seconds": f"{row['training_seconds']:.0f}",
+    }
+
+
+def shared(found: Sequence[dict[str, Any]]) -> dict[str, str]:
+    """Return what all rows have in common among model, task and judge: a table says it once, above its rows."""
+    return {key: found[0][key] for key in ("model", "task", "judge") if len({row[key] for row in found}) == 1}
 
 
 def percent(share: float) -> str:
@@ -80,10 +88,18 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f}"
 
 
+def in_units(count: int) -> str:
+    """Return a count as people say it: 0, 299.5k, 1.22M, 8.03B."""
+    for size, unit, digits in ((1e9, "B", 2), (1e6, "M", 2), (1e3, "k", 1)):
+        if count >= size:
+            return f"{count / size:.{digits}f}{unit}"
+    return str(count)
+
+
 def markdown(found: Sequence[dict[str, Any]]) -> str:
     """Return the rows as a Markdown table."""
     lines = ["| " + " | ".join(HEADINGS.values()) + " |", "|" + " --- |" * len(HEADINGS)]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells(row)) + " |" for row in found]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in cells(row).values()) + " |" for row in found]
     return "\n".join(lines)
 
 
@@ -107,4 +123,4 @@ def comma_separated(found: Sequence[dict[str, Any]]) -> str:
 
 def _inert(value: Any) -> Any:
     """Return a text that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t")) else value

@@ -28,12 +28,6 @@ def test_a_sample_is_one_line_of_the_file(tmp_path: Path) -> None:
     assert sum('"prompt_id"' in line for line in lines) == 3
 
 
-def test_a_number_that_is_none_is_not_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="JSON compliant"):
-        store.write_result(result(outcomes(secure=1), provenance={"loss": float("nan")}), tmp_path / "r.json")
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_failed_write_leaves_the_old_file_whole(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     store.write_text(path, "old")
