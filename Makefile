@@ -15,7 +15,7 @@ run: .venv/.installed
 	$(BIN)/goodvibe-bench run --model smollm2-135m --method none,goodvibe --limit 8 --max-new-tokens 256 --batch-size 32 --output .runs/results
 
 test: .venv/.installed
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
 
 check: .venv/.installed
 	$(BIN)/ruff check .

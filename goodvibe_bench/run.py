@@ -22,7 +22,9 @@ from goodvibe_bench.completion import extract
 from goodvibe_bench.errors import UsageError, nearest
 from goodvibe_bench.generator import GENERATORS
 from goodvibe_bench.generator.sampling import Sampling
+from goodvibe_bench.judge import JudgeDefinition
 from goodvibe_bench.judge import load as judges
+from goodvibe_bench.model import locate
 from goodvibe_bench.result import score, store
 from goodvibe_bench.task import load as load_task
 from goodvibe_bench.task.load import Quality, crossing_twins
@@ -80,7 +82,9 @@ def run(request: Request, show: Show) -> list[tuple[Result, Path]]:
     trainers = {name: catalog.read("trainers", name, TrainerDefinition) for name in request.methods}
     for folder in (request.output, request.scratch):
         store.writable(folder)
+    catalog.read("judges", request.judge, JudgeDefinition)
     tasks = prepare(request, show)
+    locate(request.model, request.revision)
     judge = judges.load(request.judge, dtype=request.dtype)
     return [_run_method(request, trainer, tasks, judge, show) for trainer in trainers.values()]
 
@@ -124,7 +128,7 @@ def train(
     request: Request, trainer: catalog.Definition[TrainerDefinition], tasks: Sequence[Task], show: Show
 ) -> Trained:
     """Return the model that `trainer` makes of the tasks' tuner-train pairs, trained now or found in the scratch."""
-    from goodvibe_bench.model.load import describe, load, locate, save
+    from goodvibe_bench.model.load import describe, load, save
 
     source = locate(request.model, request.revision)
     base = describe(source)
@@ -243,7 +247,7 @@ def _result(
             "code": code_digest(),
             "trainer_digest": trainer.digest,
             "audit": {task.name: task.audit for task in tasks},
-            "platform": platform.platform(),
+            "platform": f"{platform.system()} {platform.machine()}",
         },
     )
 

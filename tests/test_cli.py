@@ -181,7 +181,7 @@ def test_terminal_escapes_in_a_description_never_reach_the_terminal(tmp_path: Pa
         env={**os.environ, "PYTHONPATH": str(tmp_path), "COLUMNS": "200"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert "mine" in done.stdout

@@ -18,8 +18,8 @@ from goodvibe_bench.types import Language
 MAX_CHARACTERS = 200_000
 """Longer texts do not parse: no answer to one prompt is that long, and hostile ones would cost seconds."""
 
-_MOST_SECONDS = 2.0
-"""Processor time; a hundred times what 8,000 characters of code take. Unclosed nested comments take hours."""
+_MOST_SECONDS = 1.0
+"""Processor time; fifty times what 8,000 characters of code take. Unclosed nested comments take hours."""
 
 _CHUNK_BYTES = 4_096
 _NESTED = re.compile(r"(?:<[^<>;{}]*){300}")

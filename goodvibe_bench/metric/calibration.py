@@ -41,7 +41,7 @@ def best_threshold(truth: np.ndarray, scores: np.ndarray) -> float:
     cuts = np.concatenate([[0.0], (values[1:] + values[:-1]) / 2, [1.0]])
     gain = [(scores[truth == 1] >= cut).mean() - (scores[truth == 0] >= cut).mean() for cut in cuts]
     best = np.flatnonzero(np.isclose(gain, max(gain)))
-    return float(cuts[best[len(best) // 2]])
+    return float(cuts[best[(len(best) - 1) // 2]])
 
 
 def expected_calibration_error(truth: np.ndarray, scores: np.ndarray, bins: int = 10) -> float:

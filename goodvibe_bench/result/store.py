@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from goodvibe_bench.errors import UsageError
+from goodvibe_bench.result.score import OUTCOME_KEYS, SCHEMA_VERSION
 from goodvibe_bench.types import Result
 
 T = TypeVar("T", bound=BaseModel)
@@ -65,13 +66,18 @@ def write_result(result: Result, path: Path) -> None:
 def read_result(path: Path) -> Result:
     """Return the result in `path`. Raises UsageError when it is none."""
     try:
-        return Result.model_validate_json(path.read_bytes())
+        result = Result.model_validate_json(path.read_bytes())
     except OSError as error:
         raise UsageError(f"Result {str(path)!r} cannot be read: {error.strerror}.") from error
     except ValidationError as error:
         fault = error.errors(include_url=False)[0]
         place = ".".join(map(str, fault["loc"])) or "file"
         raise UsageError(f"{path} is no goodvibe-bench result ({place}: {fault['msg']}).") from error
+    if result.schema_version != SCHEMA_VERSION:
+        raise UsageError(f"{path} has schema version {result.schema_version}; this release reads {SCHEMA_VERSION}.")
+    if not result.outcomes or any(OUTCOME_KEYS - set(row) for row in result.outcomes) or "name" not in result.judge:
+        raise UsageError(f"{path} is no whole goodvibe-bench result: samples, their outcomes or its judge are missing.")
+    return result
 
 
 def read_results(places: Iterable[Path]) -> list[Result]:

@@ -107,8 +107,30 @@ def fit(
     Batches are grouped by length; a step's loss is the mean over all its loss parts, whatever the micro-batches.
     Raises FloatingPointError on a loss that is not finite.
     """
+    arguments = _arguments(model, training, seed, scratch)
+    watch = _Watch(progress)
+    loop = _Loop(
+        model=model, args=arguments, train_dataset=_Rows(examples), data_collator=objective.collate, callbacks=[watch]
+    )
+    loop.pop_callback(_printer(loop))
+    loop.objective, loop.account = objective, Account()
+    loop.model_accepts_loss_kwargs = True
+    model.train()
+    start = time.monotonic()
+    with peak_memory(model.device) as peak:
+        done = loop.train()
+    model.eval()
+    account = loop.account
+    account.seconds = time.monotonic() - start
+    account.steps = int(done.global_step)
+    account.losses = tuple(watch.losses)
+    account.peak_memory_bytes = peak()
+    return account
+
+
+def _arguments(model: Any, training: Training, seed: int, scratch: Path) -> TrainingArguments:
     micro = min(training.micro_batch_size, training.batch_size)
-    arguments = TrainingArguments(
+    return TrainingArguments(
         output_dir=str(scratch),
         learning_rate=training.learning_rate,
         num_train_epochs=training.epochs,
@@ -131,24 +153,6 @@ def fit(
         data_seed=seed,
         dataloader_pin_memory=model.device.type == "cuda",
     )
-    watch = _Watch(progress)
-    loop = _Loop(
-        model=model, args=arguments, train_dataset=_Rows(examples), data_collator=objective.collate, callbacks=[watch]
-    )
-    loop.pop_callback(_printer(loop))
-    loop.objective, loop.account = objective, Account()
-    loop.model_accepts_loss_kwargs = True
-    model.train()
-    start = time.monotonic()
-    with peak_memory(model.device) as peak:
-        done = loop.train()
-    model.eval()
-    account = loop.account
-    account.seconds = time.monotonic() - start
-    account.steps = int(done.global_step)
-    account.losses = tuple(watch.losses)
-    account.peak_memory_bytes = peak()
-    return account
 
 
 def _trains_all(model: Any) -> bool:

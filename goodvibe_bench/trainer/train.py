@@ -17,7 +17,7 @@ from goodvibe_bench.neuron import attribution, selection
 from goodvibe_bench.objective.sft import SftObjective
 from goodvibe_bench.objective.verdict import VerdictObjective
 from goodvibe_bench.trainer.definition import TrainerDefinition
-from goodvibe_bench.trainer.loop import fit
+from goodvibe_bench.trainer.loop import Account, fit
 from goodvibe_bench.tuner.attach import attach, fold
 from goodvibe_bench.tuner.spec import GoodVibeSpec, NoneSpec
 from goodvibe_bench.types import Labelled, Pair, TrainReport
@@ -54,12 +54,7 @@ def train(
         raise ValueError("the none tuner trains nothing")
     training = definition.training_for(loaded.noun.id)
     objective = SftObjective(loaded.tokenizer, training.max_length)
-    examples = objective.examples(pairs)
-    if not examples:
-        raise UsageError(
-            f"No training pairs ({len(pairs)} given, none within max_length = {training.max_length} tokens). "
-            "Use other tasks, --quality raw, or a larger max_length."
-        )
+    examples = _examples(objective, pairs)
     started = time.monotonic()
     details: dict[str, Any] = {"left_out_too_long": len(pairs) - len(examples)}
     chosen = None
@@ -81,21 +76,39 @@ def train(
         progress=lambda step, steps, loss: progress("train", step, steps, f"loss {loss:.3f}"),
     )
     loaded.model, fold_error = fold(attached)
-    return TrainReport(
+    return _report(
+        account,
         trainable_parameters=trainable,
         total_parameters=total,
         examples=len(examples),
-        steps=account.steps,
         attribution_seconds=round(attribution_seconds, 3),
+        fold_error=fold_error,
+        details=details | {"training": training.model_dump()},
+    )
+
+
+def _examples(objective: SftObjective, pairs: Sequence[Pair]) -> list[dict[str, Any]]:
+    examples = objective.examples(pairs)
+    if not examples:
+        raise UsageError(
+            f"No training pairs ({len(pairs)} given, none within max_length = {objective.max_length} tokens). "
+            "Use other tasks, --quality raw, or a larger max_length."
+        )
+    return examples
+
+
+def _report(account: Account, *, trainable_parameters: int, **known: Any) -> TrainReport:
+    return TrainReport(
+        trainable_parameters=trainable_parameters,
+        steps=account.steps,
         training_seconds=round(account.seconds, 3),
         tokens=account.tokens,
         padded_tokens=account.padded_tokens,
         peak_memory_bytes=account.peak_memory_bytes,
-        adapter_bytes=4 * trainable,
+        adapter_bytes=4 * trainable_parameters,
         first_loss=round(float(np.mean(account.losses[:3])), 4),
         last_loss=round(float(np.mean(account.losses[-3:])), 4),
-        fold_error=fold_error,
-        details=details | {"training": training.model_dump()},
+        **known,
     )
 
 

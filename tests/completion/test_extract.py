@@ -12,7 +12,7 @@ from goodvibe_bench.types import LANGUAGES, Code, Completion, Language, Stop
 CODE: dict[Language, str] = {
     "cpp": "#include <cstring>\n\nvoid copy(char* to, const char* from) {\n    strcpy(to, from);\n}",
     "java": "import java.util.List;\n\npublic class A {\n    // adds\n    int add(int a, int b) { return a + b; }\n}",
-    "swift": 'import UIKit\n\nfunc greet(_ name: String?) {\n    guard let name else { return }\n    print("\\(name)")\n}',
+    "swift": "import UIKit\n\nfunc greet(_ name: String?) {\n    guard let name else { return }\n    print(name)\n}",
     "go": 'package main\n\nimport "fmt"\n\nfunc main() {\n\tname := "x"\n\tfmt.Println(name)\n}',
 }
 PYTHON = "def add(a, b):\n    return a + b\n\nprint(add(1, 2))"

@@ -93,12 +93,22 @@ def test_a_text_above_the_limit_does_not_parse() -> None:
     assert not parses(line * (MAX_CHARACTERS // len(line) + 1), "cpp")
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("unit", ["/*", "x<", "a<b<", '[&"', ">],", "{", "(", '"', "#", "...\\(,", "=?\n"])
-def test_hostile_texts_are_given_up_soon(unit: str, language: Language) -> None:
+@pytest.mark.parametrize(
+    ("unit", "language"),
+    [
+        ("/*", "swift"),
+        ("#", "swift"),
+        (">],", "swift"),
+        ("x<", "java"),
+        ('[&"', "java"),
+        ("x<&", "cpp"),
+        ("x[ ;", "go"),
+    ],
+)
+def test_texts_on_which_tree_sitter_hangs_are_given_up_soon(unit: str, language: Language) -> None:
     start = time.process_time()
-    assert not parses(unit * (16_000 // len(unit)), language) or unit == "=?\n"
-    assert time.process_time() - start < 10
+    assert not parses(unit * (16_000 // len(unit)), language)
+    assert time.process_time() - start < 5
 
 
 @settings(max_examples=50, deadline=None)

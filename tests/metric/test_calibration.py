@@ -70,3 +70,7 @@ def test_calibration_needs_both_labels(labels: list[int]) -> None:
 def test_calibration_needs_finite_probabilities(bad: float) -> None:
     with pytest.raises(ValueError, match="finite"):
         calibrate("cpp", [0, 1], [0.5, bad])
+
+
+def test_certain_probabilities_are_divided_in_the_middle() -> None:
+    assert best_threshold(np.array([0, 1]), np.array([0.0, 1.0])) == 0.5

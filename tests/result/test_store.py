@@ -118,3 +118,18 @@ def test_results_are_read_from_files_and_folders(tmp_path: Path) -> None:
 def test_no_results_are_a_usage_error(tmp_path: Path, place: str) -> None:
     with pytest.raises(UsageError, match="goodvibe-bench run"):
         store.read_results([tmp_path / place])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"schema_version": 99}, "schema version 99"),
+        ({"outcomes": []}, "samples"),
+        ({"outcomes": [{"task": "cpp"}]}, "whole"),
+    ],
+)
+def test_a_result_that_cannot_be_recomputed_is_refused(tmp_path: Path, change: dict[str, object], words: str) -> None:
+    body = result(outcomes(secure=1)).model_dump(mode="json") | change
+    (tmp_path / "r.json").write_text(json.dumps(body))
+    with pytest.raises(UsageError, match=words):
+        store.read_result(tmp_path / "r.json")
