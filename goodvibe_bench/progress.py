@@ -48,8 +48,11 @@ class Show:
         if not self.quiet:
             self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def __call__(self, stage: str, done: int, total: int, text: str = "") -> None:
-        """Report that `done` of `total` steps of `stage` are done."""
+    def __call__(self, stage: str, done: int, total: int, text: str = "", seconds: float | None = None) -> None:
+        """Report that `done` of `total` steps of `stage` are done.
+
+        `seconds` is what the done ones took, where they come in batches; the time since the stage began otherwise.
+        """
         if self.quiet:
             return
         fresh = stage != self.stage
@@ -64,5 +67,6 @@ class Show:
         elif fresh or done >= total or time.monotonic() - self.printed > self.seconds_between_lines:
             self.printed = time.monotonic()
             spent = self.printed - self.started
-            left = f", {spent / done * (total - done):.0f} s left" if 0 < done < total else ""
+            each = (spent if seconds is None else seconds) / done if done else 0
+            left = f", {each * (total - done):.0f} s left" if 0 < done < total else ""
             self.line(f"{stage}: {done}/{total} in {spent:.0f} s{left} {text}".rstrip())

@@ -59,7 +59,7 @@ class Request(Noun):
 class Show(Protocol):
     """How the pipeline reports what it does."""
 
-    def __call__(self, stage: str, done: int, total: int, text: str = "") -> None: ...
+    def __call__(self, stage: str, done: int, total: int, text: str = "", seconds: float | None = None) -> None: ...
     def line(self, text: str) -> None: ...
 
 
@@ -177,7 +177,8 @@ def generate(request: Request, model: Trained, tasks: Sequence[Task], show: Show
             store.append_lines(path, [completion])
             drawn[completion.prompt_id, completion.attempt] = completion
             tokens += completion.tokens
-            show("generate", len(drawn), total, f"{tokens} tokens")
+            spent = sum(found.seconds for found in drawn.values())
+            show("generate", len(drawn), total, f"{tokens} tokens", spent)
     return [drawn[prompt.id, attempt] for prompt in prompts for attempt in attempts]
 
 
