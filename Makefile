@@ -12,7 +12,7 @@ BIN := .venv/bin
 	touch $@
 
 run: .venv/.installed
-	$(BIN)/goodvibe-bench run --model smollm2-135m --method none,goodvibe --limit 8 --max-new-tokens 256 --batch-size 16 --output .runs/results
+	$(BIN)/goodvibe-bench run --model smollm2-135m --method none,goodvibe --limit 8 --max-new-tokens 256 --batch-size 32 --output .runs/results
 
 test: .venv/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto

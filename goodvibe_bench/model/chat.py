@@ -5,7 +5,6 @@ user turn where a template knows no system role, special tokens are added by the
 stands twice), and a base model without a template gets a plain completion prompt.
 """
 
-import hashlib
 from typing import Any
 
 import torch
@@ -75,11 +74,6 @@ def stop_ids(tokenizer: PreTrainedTokenizerBase, generation_config: Any = None) 
     own = getattr(generation_config, "eos_token_id", None)
     ids: list[Any] = [tokenizer.eos_token_id, end_of_turn(tokenizer), *(own if isinstance(own, list) else [own])]
     return sorted({int(token) for token in ids if token is not None})
-
-
-def template_digest(tokenizer: PreTrainedTokenizerBase) -> str:
-    """Return 16 hex digits that change when the chat template does."""
-    return hashlib.sha256(str(tokenizer.chat_template).encode()).hexdigest()[:16]
 
 
 def pad_left(rows: list[list[int]], pad_id: int, device: Any = None) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

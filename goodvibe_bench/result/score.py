@@ -10,7 +10,6 @@ from goodvibe_bench.types import Estimate, Outcome, Record
 SCHEMA_VERSION = 1
 OUTCOME_KEYS = {"task", "prompt_id", "language", "attempt", "outcome", "label", "p_unsafe", "unusable"}
 """What every sample in a result must have, for its rates to be computed again."""
-RATES = ("secure_rate", "safe_rate", "valid_rate", "insecure_rate", "unusable_rate", "unjudged_rate")
 
 
 def outcome_row(record: Record) -> dict[str, Any]:

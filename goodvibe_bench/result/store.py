@@ -6,7 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -115,8 +115,3 @@ def _cut_torn_line(path: Path) -> None:
         whole = path.read_bytes().rfind(b"\n") + 1
         if whole != path.stat().st_size:
             os.truncate(path, whole)
-
-
-def jsonable(words: Any) -> Any:
-    """Return `words` as plain JSON data."""
-    return json.loads(json.dumps(words, default=str))

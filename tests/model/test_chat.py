@@ -30,10 +30,6 @@ def test_the_templates_end_of_turn_stops_an_answer():
     assert tokenizer.convert_tokens_to_ids("<|im_end|>") in chat.stop_ids(tokenizer)
 
 
-def test_another_template_has_another_digest():
-    assert chat.template_digest(tiny_tokenizer()) != chat.template_digest(tiny_tokenizer(NO_SYSTEM_TEMPLATE))
-
-
 def test_padding_is_on_the_left_and_positions_count_from_the_text():
     ids, mask, positions = chat.pad_left([[5, 6, 7], [8]], pad_id=0)
     assert ids.tolist() == [[5, 6, 7], [0, 0, 8]]
