@@ -76,30 +76,12 @@ def run(
     from goodvibe_bench.run import Request
     from goodvibe_bench.run import run as run_all
 
-    words = {
-        "model": model,
-        "methods": _split(method),
-        "tasks": _split(tasks),
-        "judge": judge,
-        "backend": backend,
-        "limit": limit,
-        "seed": seed,
-        "output": output,
-        "scratch": scratch,
-        "data": data,
-        "quality": quality.value,
-        "dtype": dtype,
-        "revision": revision,
-        "trust_remote_code": trust_remote_code,
-        "sampling": {
-            "max_new_tokens": max_new_tokens,
-            "temperature": temperature,
-            "attempts": n_samples,
-            "batch_size": batch_size,
-            "seed": seed,
-        },
-    }
-    request = catalog.parse(words, Request, "run")
+    chosen = {"model": model, "methods": _split(method), "tasks": _split(tasks), "judge": judge, "backend": backend}
+    numbers = {"limit": limit, "seed": seed, "quality": quality.value, "data": data, "dtype": dtype}
+    places = {"output": output, "scratch": scratch, "revision": revision, "trust_remote_code": trust_remote_code}
+    sampling = {"max_new_tokens": max_new_tokens, "temperature": temperature, "attempts": n_samples}
+    sampling |= {"batch_size": batch_size, "seed": seed}
+    request = catalog.parse(chosen | numbers | places | {"sampling": sampling}, Request, "run")
     _calm_libraries()
     with Show(quiet=quiet) as show:
         found = run_all(request, show)

@@ -191,7 +191,8 @@ def card_text(card: Card) -> str:
     lines += [
         f"| {name} | {row['learn']} | {row['calibration']} | {row['digest']} |" for name, row in card.data.items()
     ]
-    lines += ["", "Snippets, half of them secure and half insecure. No near twin of a snippet is in two parts."]
+    lines += ["", "Snippets, half of them secure and half insecure."]
+    lines.append("Within a task no near twin is in two parts; between tasks and files twins were not looked for.")
     if "trained_on" in card.recipe:
         lines.append(
             f"{card.recipe['trained_on']} of those learned from are short enough to be read whole; only they count."
