@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check fix clean
+.PHONY: run test check fix toolchains clean
 
 .venv/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -12,7 +12,7 @@ BIN := .venv/bin
 	touch $@
 
 run: .venv/.installed
-	$(BIN)/goodvibe-bench run --model smollm2-135m --method none,goodvibe --limit 8 --max-new-tokens 256 --batch-size 32 --output .runs/results
+	$(BIN)/goodvibe-bench run --model smollm2-135m --method none,goodvibe --limit 8 --train-limit 18 --max-new-tokens 256 --batch-size 32 --output .runs/results
 
 test: .venv/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto
@@ -25,6 +25,10 @@ check: .venv/.installed
 fix: .venv/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Compilers for the tests of the bundled snippets (Debian and Ubuntu); without them those tests skip.
+toolchains:
+	apt-get install --yes --no-install-recommends g++ default-jdk-headless golang-go
 
 clean:
 	rm -rf .venv .runs

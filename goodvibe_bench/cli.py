@@ -40,6 +40,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 Data = Annotated[
     Path | None, typer.Option(help="Local data: a file or a folder (else $GOODVIBE_BENCH_DATA, else the hub).")
 ]
+TrainLimit = Annotated[
+    int | None, typer.Option("--train-limit", "--train_limit", help="Training pairs a task, the first ones.")
+]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", "--trust_remote_code", help="Let a model run its own code.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 
 
@@ -51,6 +57,7 @@ def run(
     judge: Annotated[str, typer.Option(help="The judge that labels every sample.")] = "smollm2-135m",
     backend: Annotated[str, typer.Option(help="What generates.")] = "transformers",
     limit: Annotated[int | None, typer.Option(help="Held-out prompts a task, the first ones.")] = None,
+    train_limit: TrainLimit = None,
     seed: Annotated[int, typer.Option(help="Seed of training and sampling; splits have their own.")] = 0,
     output: Annotated[Path, typer.Option("--output", "--output_path", help="Folder for results.")] = Path("results"),
     scratch: Annotated[Path, typer.Option(help="Folder for trained models and unfinished work.")] = Path(".runs"),
@@ -64,9 +71,7 @@ def run(
     batch_size: Annotated[int, typer.Option("--batch-size", "--batch_size", help="Prompts generated at once.")] = 16,
     dtype: Annotated[str, typer.Option(help="bfloat16, float32 or float16.")] = "bfloat16",
     revision: Annotated[str | None, typer.Option(help="Hub revision of the model.")] = None,
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", "--trust_remote_code", help="Let a model run its own code.")
-    ] = False,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -77,7 +82,14 @@ def run(
     from goodvibe_bench.run import run as run_all
 
     chosen = {"model": model, "methods": _split(method), "tasks": _split(tasks), "judge": judge, "backend": backend}
-    numbers = {"limit": limit, "seed": seed, "quality": quality.value, "data": data, "dtype": dtype}
+    numbers = {
+        "limit": limit,
+        "train_limit": train_limit,
+        "seed": seed,
+        "quality": quality.value,
+        "data": data,
+        "dtype": dtype,
+    }
     places = {"output": output, "scratch": scratch, "revision": revision, "trust_remote_code": trust_remote_code}
     sampling = {"max_new_tokens": max_new_tokens, "temperature": temperature, "attempts": n_samples}
     sampling |= {"batch_size": batch_size, "seed": seed}
@@ -106,13 +118,31 @@ def leaderboard(
 @app.command("ls")
 def list_definitions(
     what: Annotated[Listed, typer.Argument(help="What to list.")],
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Tasks: look for twins between every two parts, and for labels in style.")
+    ] = False,
     data: Data = None,
     as_json: AsJson = False,
+    quiet: Quiet = False,
 ) -> None:
     """List tasks, judges, trainers or carried models."""
     from goodvibe_bench.listing import rows
 
-    _table(f"{what.value}", rows(what.value, data), as_json)
+    if not audit:
+        _table(what.value, rows(what.value, data), as_json)
+        return
+    if what != Listed.TASKS:
+        raise UsageError("--audit is for tasks: goodvibe-bench ls tasks --audit")
+    from goodvibe_bench.auditing import audit as audit_data
+    from goodvibe_bench.progress import Show
+
+    with Show(quiet=quiet) as show:
+        crossings, styles = audit_data(data, show)
+    if as_json:
+        _say(json.dumps({"crossings": crossings, "styles": styles}, indent=1))
+        return
+    _table("Twins between parts: pairs of rows that are equal, or near (cosine 0.9 and above)", crossings, False)
+    _table("Style: AUC of character n-grams by cross-validation; 0.5 means that style tells no label", styles, False)
 
 
 @judge_app.command()
@@ -160,8 +190,14 @@ def _leaderboard(
 def _table(title: str, rows: list[dict[str, Any]], as_json: bool) -> None:
     if as_json:
         _say(json.dumps(rows, indent=1))
-    else:
-        _print_table(title, list(rows[0]), [[str(cell) for cell in row.values()] for row in rows])
+        return
+    headings = [key.replace("_", "\n").replace("calib", "cali-\nb").replace("famil", "fami-\nl") for key in rows[0]]
+    _print_table(title, headings, [[_cell(key, cell) for key, cell in row.items()] for row in rows])
+
+
+def _cell(key: str, value: Any) -> str:
+    """Return a value as a table shows it: nothing for None, the beginning of a digest."""
+    return "" if value is None else str(value)[:12] if key == "digest" else str(value)
 
 
 def _print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
@@ -177,7 +213,7 @@ def _print_table(title: str, headings: list[str], rows: list[list[str]]) -> None
         padding=(0, 1, 0, 0),
         collapse_padding=True,
     )
-    numeric = [all(row[place][:1].isdigit() for row in rows) for place in range(len(headings))]
+    numeric = [all(row[place][:1].isdigit() or not row[place] for row in rows) for place in range(len(headings))]
     for heading, right in zip(headings, numeric, strict=True):
         table.add_column(heading, justify="right" if right else "left", no_wrap=right, min_width=0 if right else 8)
     for row in rows:

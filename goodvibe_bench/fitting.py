@@ -82,7 +82,7 @@ def gather(recipe: Fit, data: Path | None, show: Show) -> tuple[list[Labelled], 
     for done, name in enumerate(recipe.tasks):
         show("gather", done, len(recipe.tasks) + len(recipe.files), name)
         task = load_task(name, data=data)
-        parts = labelled(task.pairs["judge-train"]), labelled(task.pairs["calibration"])
+        parts = labelled(task.pairs["judge-train"]), [*labelled(task.pairs["calibration"]), *task.cases]
         learn += parts[0]
         calibration += parts[1]
         sources[name] = {"learn": len(parts[0]), "calibration": len(parts[1]), "digest": task.digest}
@@ -161,13 +161,13 @@ def _fit_model(
 
 
 def _whole(data: list[Labelled], tokenizer: Any, max_code_tokens: int) -> list[Labelled]:
-    """Return the groups whose every snippet is read whole: a cut may take the weakness and leave its label."""
+    """Return the families whose every snippet is read whole: a cut may take the weakness and leave its label."""
     long = {
-        item.group
+        item.family
         for item in data
         if len(tokenizer(item.code, add_special_tokens=False)["input_ids"]) > max_code_tokens
     }
-    return [item for item in data if item.group not in long]
+    return [item for item in data if item.family not in long]
 
 
 def _calibrations(data: Sequence[Labelled], p_unsafe: Sequence[float]) -> dict[str, Calibration]:

@@ -1,14 +1,19 @@
 """What `ls` prints: the definitions that come with the project, one row each. It loads no model."""
 
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from goodvibe_bench import catalog
-from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge import JudgeDefinition
 from goodvibe_bench.model import CARRIED
-from goodvibe_bench.task import TaskDefinition, load
+from goodvibe_bench.task import load
+from goodvibe_bench.task.load import at_hand
 from goodvibe_bench.trainer import TrainerDefinition
+from goodvibe_bench.types import PARTS
+
+COUNTED = ("held_out", "families", "cwes", "tuner_train", "judge_train", "calibration", "cases")
+"""Prompts and their families, CWEs of all rows, pairs of the three training parts, single cases for calibration."""
 
 
 def rows(what: str, data: Path | None = None) -> list[dict[str, Any]]:
@@ -19,32 +24,21 @@ def rows(what: str, data: Path | None = None) -> list[dict[str, Any]]:
 def _tasks(data: Path | None) -> list[dict[str, Any]]:
     found = []
     for name in catalog.names("tasks"):
-        definition = catalog.read("tasks", name, TaskDefinition).content
-        row: dict[str, Any] = {"name": name, "language": definition.language, "source": definition.source.kind}
-        try:
-            if definition.source.kind == "hub" and not _at_hand(data):
-                raise UsageError("not at hand")
-            task = load(name, data=data)
-        except UsageError:
-            found.append(
-                row | {"held-out": "?", "tuner": "?", "judge": "?", "calibration": "?", "digest": "not at hand"}
-            )
+        row: dict[str, Any] = {"name": name}
+        if not at_hand(name, data):
+            found.append(row | dict.fromkeys(COUNTED, "?") | {"digest": "not at hand"})
             continue
-        counts = [len(task.pairs[part]) for part in ("tuner-train", "judge-train", "calibration")]
-        found.append(
-            row
-            | {"held-out": len(task.prompts), "tuner": counts[0], "judge": counts[1], "calibration": counts[2]}
-            | {"digest": task.digest}
-        )
+        task = load(name, data=data)
+        cwes = {row.cwe for row in [*task.prompts, *task.cases, *chain(*task.pairs.values())]} - {None}
+        counts = [
+            len(task.prompts),
+            len({prompt.family for prompt in task.prompts}),
+            len(cwes) or None,
+            *(len(task.pairs[part]) for part in PARTS if part != "held-out"),
+            len(task.cases),
+        ]
+        found.append(row | dict(zip(COUNTED, counts, strict=True)) | {"digest": task.digest})
     return found
-
-
-def _at_hand(data: Path | None) -> bool:
-    import os
-
-    from goodvibe_bench.task.rows import DATA_VARIABLE
-
-    return data is not None or bool(os.environ.get(DATA_VARIABLE))
 
 
 def _judges() -> list[dict[str, Any]]:

@@ -46,6 +46,8 @@ class Request(Noun):
     backend: str = "transformers"
     limit: int | None = Field(default=None, ge=1)
     """Held-out prompts a task, the first ones; all when None."""
+    train_limit: int | None = Field(default=None, ge=1)
+    """Training pairs a task, the first ones; all when None."""
     quality: Quality = "clean"
     data: Path | None = None
     seed: int = 0
@@ -99,7 +101,8 @@ def prepare(request: Request, show: Show) -> list[Task]:
             raise UsageError(
                 f"Task {name!r} has near twins across its parts: {task.audit}. Mend its data or its split."
             )
-        tasks.append(task.model_copy(update={"prompts": task.prompts[: request.limit]}))
+        pairs = task.pairs | {"tuner-train": task.pairs["tuner-train"][: request.train_limit]}
+        tasks.append(task.model_copy(update={"prompts": task.prompts[: request.limit], "pairs": pairs}))
     show("prepare", len(tasks), len(tasks), f"{sum(len(task.prompts) for task in tasks)} held-out prompts")
     return tasks
 

@@ -50,6 +50,19 @@ class Prompt(Noun):
     """Prompts that order the weakness itself ("use strcpy ... that will overflow") are reported apart."""
 
 
+class Labelled(Noun):
+    """One snippet with its known label, 1 = unsafe."""
+
+    id: str
+    code: str
+    language: Language
+    label: Literal[0, 1]
+    cwe: str | None = None
+    family: str
+    """Snippets that belong together, such as both sides of a pair; never divided between parts or folds."""
+    why: str | None = None
+
+
 class Task(Noun):
     """One language's data, already split so that no near twin crosses two parts."""
 
@@ -60,6 +73,8 @@ class Task(Noun):
     pairs: dict[Part, tuple[Pair, ...]]
     prompts: tuple[Prompt, ...]
     """The held-out prompts."""
+    cases: tuple[Labelled, ...] = ()
+    """Single snippets for calibration, hard in both directions."""
     audit: dict[str, float]
     """Twin counts between every two parts, and the limit they were counted at."""
 
@@ -190,16 +205,6 @@ class Result(Noun):
     training: tuple[TrainReport, ...]
     """One report a trained model: none for the base, one a language where each has its own."""
     provenance: dict[str, Any]
-
-
-class Labelled(Noun):
-    """One snippet with its known label, 1 = unsafe. Ids of one pair share a group."""
-
-    id: str
-    code: str
-    language: Language
-    label: Literal[0, 1]
-    group: str
 
 
 class Generator(Protocol):

@@ -36,6 +36,6 @@ def pairs() -> list[Pair]:
 def snippets() -> list[Labelled]:
     """Ten labelled snippets of different lengths."""
     return [
-        Labelled(id=str(i), code="int x = 1;\n" * (i + 1), language="cpp", label=1 if i % 2 else 0, group=str(i // 2))
+        Labelled(id=str(i), code="int x = 1;\n" * (i + 1), language="cpp", label=1 if i % 2 else 0, family=str(i // 2))
         for i in range(10)
     ]

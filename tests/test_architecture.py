@@ -19,7 +19,7 @@ LEVELS = {
     3: {"objective", "neuron", "tuner"},
     4: {"trainer", "generator", "judge"},
     5: {"result", "run", "fitting"},
-    6: {"listing", "progress"},
+    6: {"auditing", "listing", "progress"},
     7: {"cli"},
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}

@@ -50,5 +50,21 @@ def test_the_makefile_has_the_commands_that_the_readme_names():
     assert set(re.findall(r"^make ([a-z]+)", "\n".join(FENCED), re.MULTILINE)) <= targets
 
 
+@pytest.mark.parametrize("task", catalog.names("tasks"))
+def test_every_task_has_a_data_card_and_its_counts_are_true(task: str):
+    folder = ROOT / "tasks" / task
+    card = (folder / "README.md").read_text()
+    for heading in ("## Limits", "## Licence", "checked"):
+        assert heading in card
+    for file, words in {
+        "prompts": "held-out generation prompts",
+        "pairs": "training pairs",
+        "calibration": "single",
+    }.items():
+        if (folder / f"{file}.jsonl").exists():
+            count = len((folder / f"{file}.jsonl").read_text().splitlines())
+            assert f"`{file}.jsonl`: {count} {words}" in card
+
+
 def test_no_placeholder_is_left():
     assert not re.search(r"@[A-Z_]+@|TODO|FIXME", README)

@@ -47,6 +47,13 @@ def request_(tmp_path: Path) -> Request:
     )
 
 
+def test_a_train_limit_caps_the_pairs_of_each_task(request_: Request):
+    capped = request_.model_copy(update={"train_limit": 3, "methods": request_.methods[1:]})
+    result, _ = run(capped, Show(quiet=True))[0]
+    assert 0 < result.training[0].examples <= 6
+    assert result.config["train_limit"] == 3
+
+
 def test_a_run_writes_a_result_for_each_method(request_: Request):
     found = run(request_, Show(quiet=True))
     assert [result.method for result, _ in found] == ["none", "short"]

@@ -8,7 +8,7 @@ from goodvibe_bench.types import PARTS, Language, Noun, Part
 
 
 class BundledSource(Noun):
-    """prompts.jsonl (held out) and pairs.jsonl (training) beside the definition."""
+    """prompts.jsonl (held out), pairs.jsonl and, if there, calibration.jsonl beside the definition."""
 
     kind: Literal["bundled"]
 

@@ -1,6 +1,7 @@
 """Load a task: rows to pairs, flags, parts, held-out prompts, audit. It trains and generates nothing."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -9,12 +10,13 @@ from pydantic import BaseModel
 from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.task import flags, split
-from goodvibe_bench.task.definition import BundledSource, HubSource, TaskDefinition
-from goodvibe_bench.task.rows import hub_rows, read_json_lines
-from goodvibe_bench.types import PARTS, Language, Pair, Part, Prompt, Task
+from goodvibe_bench.task.definition import HubSource, TaskDefinition
+from goodvibe_bench.task.rows import hub_rows, local_file, read_json_lines
+from goodvibe_bench.types import PARTS, Labelled, Language, Pair, Part, Prompt, Task
 
 T = TypeVar("T", bound=BaseModel)
 Quality = Literal["clean", "raw"]
+CASES = "calibration.jsonl"
 
 
 def load(name: str, *, data: Path | None = None, quality: Quality = "clean") -> Task:
@@ -24,39 +26,70 @@ def load(name: str, *, data: Path | None = None, quality: Quality = "clean") -> 
     is made over all rows, so both qualities hold out the same prompts. Raises UsageError for bad data.
     """
     definition = catalog.read("tasks", name, TaskDefinition)
-    content = definition.content
-    if isinstance(content.source, HubSource):
-        pairs = _hub_pairs(definition.name, content.source, content.language, data)
-        written: list[Prompt] = []
-    else:
-        pairs, written = _bundled(definition.path.parent, content.source, content.language)
-    groups = split.group_pairs(pairs, content.split.twin_cosine)
-    parts = split.assign(groups, content.split)
+    rows = _divided(definition, data)
     by_part: dict[Part, tuple[Pair, ...]] = {
-        part: tuple(
-            pair
-            for pair, place in zip(pairs, parts, strict=True)
-            if place == part and part != "held-out" and (quality == "raw" or not pair.flags)
-        )
+        part: tuple(pair for pair in rows.of(part) if part != "held-out" and (quality == "raw" or not pair.flags))
         for part in PARTS
     }
     held_out = [
         _held_out(pair, f"{definition.name}-group-{group}")
-        for pair, place, group in zip(pairs, parts, groups, strict=True)
+        for pair, place, group in zip(rows.pairs, rows.parts, rows.groups, strict=True)
         if place == "held-out"
     ]
-    prompts = tuple(_distinct(written + held_out))
-    found = split.audit(pairs, parts, written, content.split.twin_cosine)
-    digest = catalog.digest([definition.digest, quality, _plain(pairs), _plain(prompts)])
+    prompts = tuple(_distinct(rows.written + held_out))
+    found = split.audit(rows.pairs, rows.parts, rows.written, rows.cases, definition.content.split.twin_cosine)
+    words = [definition.digest, quality, _plain(rows.pairs), _plain(prompts), _plain(rows.cases)]
     return Task(
         name=definition.name,
-        language=content.language,
-        digest=digest,
+        language=definition.content.language,
+        digest=catalog.digest(words),
         quality=quality,
         pairs=by_part,
         prompts=prompts,
+        cases=tuple(rows.cases),
         audit=found,
     )
+
+
+@dataclass(frozen=True)
+class Rows:
+    """All rows of a task, damaged ones as well: its pairs with group and part, written prompts, single cases."""
+
+    pairs: list[Pair]
+    groups: list[int]
+    parts: list[Part]
+    written: list[Prompt]
+    cases: list[Labelled]
+
+    def of(self, part: Part) -> list[Pair]:
+        return [pair for pair, place in zip(self.pairs, self.parts, strict=True) if place == part]
+
+
+def load_rows(name: str, *, data: Path | None = None) -> tuple[Language, Rows]:
+    """Return the language and all rows of the task `name`: what an audit looks at. Raises UsageError for bad data."""
+    definition = catalog.read("tasks", name, TaskDefinition)
+    return definition.content.language, _divided(definition, data)
+
+
+def at_hand(name: str, data: Path | None) -> bool:
+    """Return whether the task's rows lie on this machine, so that reading them asks no hub."""
+    source = catalog.read("tasks", name, TaskDefinition).content.source
+    if not isinstance(source, HubSource):
+        return True
+    path = local_file(source, data)
+    return path is not None and path.is_file()
+
+
+def _divided(definition: catalog.Definition[TaskDefinition], data: Path | None) -> Rows:
+    content = definition.content
+    written: list[Prompt] = []
+    cases: list[Labelled] = []
+    if isinstance(content.source, HubSource):
+        pairs = _hub_pairs(definition.name, content.source, content.language, data)
+    else:
+        pairs, written, cases = _bundled(definition.path.parent, content.language)
+    groups = split.group_pairs(pairs, content.split.twin_cosine)
+    return Rows(pairs, groups.tolist(), split.assign(groups, content.split), written, cases)
 
 
 def crossing_twins(task: Task) -> int:
@@ -68,16 +101,17 @@ def _plain(rows: Iterable[BaseModel]) -> list[Any]:
     return [row.model_dump(mode="json") for row in rows]
 
 
-def _bundled(folder: Path, _source: BundledSource, language: Language) -> tuple[list[Pair], list[Prompt]]:
+def _bundled(folder: Path, language: Language) -> tuple[list[Pair], list[Prompt], list[Labelled]]:
     pairs = _parsed(folder / "pairs.jsonl", Pair)
     prompts = _parsed(folder / "prompts.jsonl", Prompt)
-    for row in [*pairs, *prompts]:
+    cases = _parsed(folder / CASES, Labelled) if (folder / CASES).exists() else []
+    for row in [*pairs, *prompts, *cases]:
         if row.language != language:
             raise UsageError(f"{folder}: {row.id} is {row.language}, but the task is {language}.")
     found = [
         pair.model_copy(update={"flags": flags.pair_flags(pair.secure, pair.insecure, language)}) for pair in pairs
     ]
-    return found, prompts
+    return found, prompts, cases
 
 
 def _parsed(path: Path, content: type[T]) -> list[T]:

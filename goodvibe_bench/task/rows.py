@@ -57,13 +57,20 @@ def hub_rows(source: HubSource, data: Path | None) -> tuple[list[dict[str, Any]]
 
     `data` is the file itself or a folder that holds it as `source.local`. Raises UsageError when none has it.
     """
+    path = local_file(source, data)
+    if path is not None:
+        return read_json_lines(path), path.name
+    return _from_hub(source), f"{source.dataset}@{source.revision}"
+
+
+def local_file(source: HubSource, data: Path | None) -> Path | None:
+    """Return the data set's copy on this machine; what `data` names is taken even where no file is there."""
     variable = os.environ.get(DATA_VARIABLE)
     given = data or (Path(variable) if variable else None)
-    if given is not None:
-        path = given / source.local if given.is_dir() else given
-        if path.is_file() or data is not None:
-            return read_json_lines(path), path.name
-    return _from_hub(source), f"{source.dataset}@{source.revision}"
+    if given is None:
+        return None
+    path = given / source.local if given.is_dir() else given
+    return path if path.is_file() or data is not None else None
 
 
 def _from_hub(source: HubSource) -> list[dict[str, Any]]:

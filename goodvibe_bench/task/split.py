@@ -8,7 +8,7 @@ import numpy as np
 
 from goodvibe_bench.task.definition import Split
 from goodvibe_bench.task.twins import Space, twin_groups, twin_rows
-from goodvibe_bench.types import PARTS, Pair, Part, Prompt
+from goodvibe_bench.types import PARTS, Labelled, Pair, Part, Prompt
 
 
 def group_pairs(pairs: Sequence[Pair], cosine: float) -> np.ndarray:
@@ -36,15 +36,18 @@ def assign(groups: np.ndarray, split: Split) -> list[Part]:
     return parts
 
 
-def audit(pairs: Sequence[Pair], parts: Sequence[Part], prompts: Sequence[Prompt], cosine: float) -> dict[str, float]:
+def audit(
+    pairs: Sequence[Pair], parts: Sequence[Part], prompts: Sequence[Prompt], cases: Sequence[Labelled], cosine: float
+) -> dict[str, float]:
     """Return, for every two parts, how many rows of them are near twins across, and the cosine it was counted at.
 
-    `parts` are those of `pairs`; `prompts` are held out besides. It recounts from the texts alone: a proof, not a
-    memory of how the split was made.
+    `parts` are those of `pairs`; `prompts` are held out besides, `cases` belong to calibration. It
+    recounts from the texts alone: a proof, not a memory of how the split was made.
     """
-    place = [*parts, *(["held-out"] * len(prompts))]
+    place = [*parts, *(["held-out"] * len(prompts)), *(["calibration"] * len(cases))]
     asked = [*_prompts(pairs), *((len(pairs) + i, prompt.text) for i, prompt in enumerate(prompts))]
-    links = np.concatenate([twin_rows(asked, cosine), twin_rows(_code(pairs), cosine)])
+    code = [*_code(pairs), *((len(pairs) + len(prompts) + i, case.code) for i, case in enumerate(cases))]
+    links = np.concatenate([twin_rows(asked, cosine), twin_rows(code, cosine)])
     crossing = {(place[a], place[b], a, b) for a, b in links if place[a] != place[b]}
     found: dict[str, float] = {"cosine": cosine}
     for left, right in combinations(PARTS, 2):

@@ -30,9 +30,9 @@ def labelled(pairs: Sequence[Pair]) -> list[Labelled]:
     """Return both sides of every pair with their labels (1 = insecure)."""
     found = []
     for pair in pairs:
-        shared: dict[str, Any] = {"language": pair.language, "group": pair.id}
-        found.append(Labelled(id=f"{pair.id}/secure", code=pair.secure, label=0, **shared))
-        found.append(Labelled(id=f"{pair.id}/insecure", code=pair.insecure, label=1, **shared))
+        shared: dict[str, Any] = {"language": pair.language, "cwe": pair.cwe, "family": pair.family or pair.id}
+        found.append(Labelled(id=f"{pair.id}/secure", code=pair.secure, label=0, why=pair.why_secure, **shared))
+        found.append(Labelled(id=f"{pair.id}/insecure", code=pair.insecure, label=1, why=pair.why_insecure, **shared))
     return found
 
 
@@ -161,15 +161,15 @@ def find_neurons(
 
 
 def subsample(snippets: list[Labelled], count: int, seed: int) -> list[Labelled]:
-    """Return `count` snippets, seeded, whole groups (both sides of a pair) at a time, in their given order."""
-    groups = list(dict.fromkeys(item.group for item in snippets))
-    order = np.random.default_rng(seed).permutation(len(groups))
+    """Return `count` snippets, seeded, whole families (both sides of a pair) at a time, in their given order."""
+    families = list(dict.fromkeys(item.family for item in snippets))
+    order = np.random.default_rng(seed).permutation(len(families))
     kept: set[str] = set()
     size = 0
     for place in order:
-        members = sum(item.group == groups[place] for item in snippets)
+        members = sum(item.family == families[place] for item in snippets)
         if size and size + members > count:
             break
-        kept.add(groups[place])
+        kept.add(families[place])
         size += members
-    return [item for item in snippets if item.group in kept]
+    return [item for item in snippets if item.family in kept]

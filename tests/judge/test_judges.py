@@ -70,7 +70,7 @@ def test_the_linear_judge_separates_what_words_separate(tmp_path):
             code=f"int v{i} = {'strcpy' if label else 'snprintf'}(a);",
             language="cpp",
             label=label,
-            group=str(i),
+            family=str(i),
         )
         for i in range(20)
         for label in (0, 1)
@@ -84,7 +84,7 @@ def test_the_linear_judge_separates_what_words_separate(tmp_path):
 
 def test_the_linear_judge_needs_both_labels():
     with pytest.raises(UsageError, match="both"):
-        linear.fit([Labelled(id="a", code="x", language="cpp", label=1, group="a")], 2**12, 1.0)
+        linear.fit([Labelled(id="a", code="x", language="cpp", label=1, family="a")], 2**12, 1.0)
 
 
 def test_an_unfitted_linear_judge_says_how_to_fit_it(tmp_path):

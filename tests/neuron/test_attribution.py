@@ -14,7 +14,7 @@ def test_scores_are_mean_absolute_output_gradients_by_finite_differences(tmp_pat
         for weight in loaded.model.parameters():
             weight.mul_(3)  # larger gradients than a fresh model's, well above float32 noise
     objective = VerdictObjective(loaded.tokenizer, 32)
-    snippet = Labelled(id="a", code="int x;", language="cpp", label=1, group="a")
+    snippet = Labelled(id="a", code="int x;", language="cpp", label=1, family="a")
     name = "model.layers.1.mlp.up_proj"
     layer = target_linears(loaded.model)[name]
     scores = gradient_profiles(loaded.model, objective, [snippet])[name][0]

@@ -95,10 +95,10 @@ def test_an_audit_counts_what_crosses() -> None:
         _pair("c", "Open yonder garage door by radio", "class Garage { };", "struct Door;"),
     ]
     prompt = Prompt(id="p", language="cpp", text="Open yonder garage door  by radio")
-    found = audit(pairs, ["tuner-train", "judge-train", "calibration"], [prompt], 0.9)
+    found = audit(pairs, ["tuner-train", "judge-train", "calibration"], [prompt], [], 0.9)
     assert {key: count for key, count in found.items() if count} == {
         "cosine": 0.9,
         "tuner-train ~ judge-train": 1,
         "calibration ~ held-out": 1,
     }
-    assert set(audit(pairs[1:], ["tuner-train", "judge-train"], [], 0.9).values()) == {0.9, 0}
+    assert set(audit(pairs[1:], ["tuner-train", "judge-train"], [], [], 0.9).values()) == {0.9, 0}

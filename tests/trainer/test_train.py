@@ -79,5 +79,5 @@ def test_a_subsample_keeps_both_sides_of_a_pair(pairs: list[Pair]):
     sample = subsample(labelled(pairs), 8, seed=1)
     assert len(sample) == 8
     assert sum(item.label for item in sample) == 4
-    assert len({item.group for item in sample}) == 4
+    assert len({item.family for item in sample}) == 4
     assert sample == subsample(labelled(pairs), 8, seed=1) != subsample(labelled(pairs), 8, seed=2)
