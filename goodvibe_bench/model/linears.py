@@ -9,9 +9,15 @@ from goodvibe_bench.types import PROJECTIONS
 
 _OUTSIDE = re.compile(r"(^|\.)(lm_head|embed\w*|score|\w*vision\w*|\w*visual\w*|\w*audio\w*|\w*projector\w*)(\.|$)")
 
+_LAYER = re.compile(r"\.(?:layers|h|blocks)\.(\d+)\.")
 
-def target_linears(model: nn.Module, projections: tuple[str, ...] = PROJECTIONS) -> dict[str, nn.Linear]:
+
+def target_linears(
+    model: nn.Module, projections: tuple[str, ...] = PROJECTIONS, top_layers: int | None = None
+) -> dict[str, nn.Linear]:
     """Return the text decoder's linear layers by full module path, in the model's order.
+
+    `top_layers` keeps those of the last decoder layers only.
 
     The LM head and vision or audio towers are never among them (paths are matched, since Gemma3's tower has the
     same leaf names). Raises UsageError for fused mixture-of-experts weights and where nothing matches.
@@ -27,11 +33,22 @@ def target_linears(model: nn.Module, projections: tuple[str, ...] = PROJECTIONS)
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear) and name.rpartition(".")[2] in projections and not _OUTSIDE.search(name)
     }
+    if top_layers is not None:
+        depth = max((layer_index(name) for name in found), default=0) + 1
+        found = {name: module for name, module in found.items() if layer_index(name) >= depth - top_layers}
     if not found:
         raise UsageError(
             f"No linear layer named {', '.join(projections)} in a {type(model).__name__}; nothing to tune there."
         )
     return found
+
+
+def layer_index(path: str) -> int:
+    """Return the number of the decoder layer that the module path leads through. Raises ValueError without one."""
+    match = _LAYER.search(path)
+    if match is None:
+        raise ValueError(f"{path} lies in no numbered layer")
+    return int(match.group(1))
 
 
 def parameter_count(model: nn.Module) -> int:

@@ -61,7 +61,7 @@ def select(
     *,
     top_k: int,
     features: Features = "profile",
-    clusters: tuple[int, int] = (2, 8),
+    clusters: tuple[int, int] | None = (2, 8),
     min_silhouette: float = 0.05,
     on_low_silhouette: LowSilhouette = "independent",
     random_clusters: int | None = None,
@@ -71,7 +71,7 @@ def select(
     """Return each module's top-k rows and their clusters.
 
     `profiles` holds [samples, rows] scores; importance is their mean over samples. `clusters` is the inclusive range
-    of k-means' k, of which the best silhouette wins; below `min_silhouette` clustering is skipped (section 6.2 says
+    of k-means' k, of which the best silhouette wins, or None for one update a row; below `min_silhouette` clustering is skipped (section 6.2 says
     such rows are updated independently). `random_clusters` replaces k-means by a random assignment to that many.
     """
     found: Selection = {}
@@ -81,6 +81,8 @@ def select(
         rows = top_rows(importance, top_k)
         if random_clusters is not None:
             ids, silhouette = _random_ids(len(rows), random_clusters, generator), float("nan")
+        elif clusters is None:
+            ids, silhouette = np.arange(len(rows)), float("nan")
         else:
             ids, silhouette = _cluster(_features(profile, rows, features), clusters, seed)
             if not silhouette >= min_silhouette:

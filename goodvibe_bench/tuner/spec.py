@@ -27,7 +27,11 @@ class LoraSpec(Noun):
     """The paper's parameter counts are those of rank 2 on all seven projections."""
     alpha: int | None = Field(default=None, ge=1)
     """Scale numerator; twice the rank when not given."""
+    frozen_b: bool = False
+    """Control: B is random and frozen, A is trained from zero; then LoRA has the form of GoodVibe without its rows."""
     projections: tuple[str, ...] = PROJECTIONS
+    top_layers: int | None = Field(default=None, ge=1)
+    """Train the last decoder layers only; the hidden states below them are computed once and reused over epochs."""
 
 
 class GoodVibeSpec(Noun):
@@ -38,17 +42,21 @@ class GoodVibeSpec(Noun):
     """Rows selected in each linear layer (section 5.1)."""
     attribution: Literal["gradient", "activation", "random"] = "gradient"
     samples: int = Field(default=160, ge=2)
-    """Labelled snippets that attribution reads, a seeded subsample."""
+    """Labelled snippets that attribution reads at most, a seeded subsample."""
+    enough_overlap: float = Field(default=0.95, gt=0, le=1)
+    """Attribution stops early once two halves of what it read agree on this share of the selected rows."""
     features: Literal["profile", "importance", "profile_normalised"] = "profile"
     """What k-means clusters: a row's per-sample scores, their mean, or the scores at unit length."""
-    clusters: tuple[int, int] = (2, 8)
-    """Inclusive range of k-means' k; the best silhouette wins."""
+    clusters: tuple[int, int] | None = (2, 8)
+    """Inclusive range of k-means' k, of which the best silhouette wins; None updates every row on its own."""
     min_silhouette: float = Field(default=0.05, ge=-1, le=1)
     """Below it clustering is skipped (section 5.1)."""
     on_low_silhouette: Literal["independent", "single", "freeze"] = "independent"
     random_clusters: int | None = Field(default=None, ge=1)
     """Control: assign rows to this many clusters at random instead of by k-means."""
     projections: tuple[str, ...] = PROJECTIONS
+    top_layers: int | None = Field(default=None, ge=1)
+    """Train the last decoder layers only; the hidden states below them are computed once and reused over epochs."""
 
 
 TunerSpec = Annotated[NoneSpec | FullSpec | LoraSpec | GoodVibeSpec, Field(discriminator="kind")]
