@@ -1,9 +1,11 @@
 """One way to attach any tuner and to fold any tuner back. Which rows GoodVibe gets is decided by the caller."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
+from peft.tuners.lora import LoraLayer
 from torch import nn
 
 from goodvibe_bench.model.linears import target_linears
@@ -20,45 +22,53 @@ class Attached:
     spec: FullSpec | LoraSpec | GoodVibeSpec
     dtype: torch.dtype
     before: dict[str, torch.Tensor]
-    """The target layers' weights before training, in the model's dtype, on the CPU."""
+    """Full fine-tuning: the target layers' weights before training, in the model's dtype, on the CPU."""
 
     def trainable(self) -> int:
         """Return the number of trained parameters, tied ones once."""
         return sum(weight.numel() for weight in self.model.parameters() if weight.requires_grad)
 
 
-def attach(model: Any, spec: FullSpec | LoraSpec | GoodVibeSpec, selection: Selection | None = None) -> Attached:
-    """Return `model` ready to be trained by `spec`'s tuner; GoodVibe needs its `selection`."""
-    before = {name: layer.weight.detach().to("cpu", copy=True) for name, layer in target_linears(model).items()}
+def attach(
+    model: Any, spec: FullSpec | LoraSpec | GoodVibeSpec, selection: Selection | None = None, seed: int = 0
+) -> Attached:
+    """Return `model` ready to be trained by `spec`'s tuner; GoodVibe needs its `selection`, LoRA draws by `seed`."""
     dtype = next(model.parameters()).dtype
     if isinstance(spec, GoodVibeSpec):
         if selection is None:
             raise ValueError("the goodvibe tuner needs a selection of neurons")
-        tuned = goodvibe.attach(model, selection)
-    elif isinstance(spec, LoraSpec):
-        tuned = lora.attach(model, spec)
-    else:
-        tuned = model.float().requires_grad_(True)
-    return Attached(tuned, spec, dtype, before)
+        return Attached(goodvibe.attach(model, selection), spec, dtype, {})
+    if isinstance(spec, LoraSpec):
+        return Attached(lora.attach(model, spec, seed), spec, dtype, {})
+    before = {name: layer.weight.detach().to("cpu", copy=True) for name, layer in target_linears(model).items()}
+    return Attached(model.float().requires_grad_(True), spec, dtype, before)
 
 
 @torch.no_grad()
 def fold(attached: Attached) -> tuple[Any, float]:
     """Return the plain model in its own dtype, and ||dW_folded - dW|| / ||dW|| over the target layers.
 
-    The update is added in float32 and rounded once (section 4.2).
+    The update is added in float32 and rounded once (section 4.2), layer by layer.
     """
-    model: nn.Module = attached.model.float()
-    if isinstance(attached.spec, GoodVibeSpec):
-        model = goodvibe.fold(model)
-    elif isinstance(attached.spec, LoraSpec):
-        model = lora.fold(model)
     lost = moved = 0.0
-    for name, layer in target_linears(model).items():
-        before = attached.before[name].float().to(layer.weight.device)
-        exact = layer.weight - before
-        folded = layer.weight.to(attached.dtype).float() - before
-        lost += float((folded - exact).double().square().sum())
-        moved += float(exact.double().square().sum())
+    for layer, before, after in _updates(attached):
+        folded = after.to(attached.dtype)
+        lost += float((folded.float() - after).double().square().sum())
+        moved += float((after - before).double().square().sum())
+        layer.weight.data = folded
+    model = attached.model if isinstance(attached.spec, FullSpec) else attached.model.unload()
     model.to(attached.dtype).requires_grad_(False)
     return model.eval(), (lost / moved) ** 0.5 if moved else 0.0
+
+
+def _updates(attached: Attached) -> Iterator[tuple[nn.Linear, torch.Tensor, torch.Tensor]]:
+    """Yield every tuned linear layer with its weight before and after, both in float32, [d_out, d_in]."""
+    if isinstance(attached.spec, FullSpec):
+        for name, layer in target_linears(attached.model).items():
+            yield layer, attached.before[name].to(layer.weight.device, torch.float32), layer.weight
+        return
+    for module in attached.model.modules():
+        if isinstance(module, goodvibe.GoodVibeLayer | LoraLayer):
+            layer = cast(nn.Linear, module.get_base_layer())
+            update = module.delta() if isinstance(module, goodvibe.GoodVibeLayer) else lora.delta(module)
+            yield layer, layer.weight.float(), layer.weight.float() + update

@@ -14,8 +14,8 @@ from goodvibe_bench.tuner.spec import FullSpec, GoodVibeSpec, LoraSpec
 SPEC = GoodVibeSpec(kind="goodvibe")
 
 
-def some_rows(loaded: Loaded, clusters: int = 2) -> Selection:
-    generator = torch.Generator().manual_seed(1)
+def some_rows(loaded: Loaded, clusters: int = 2, seed: int = 1) -> Selection:
+    generator = torch.Generator().manual_seed(seed)
     return {
         name: Neurons(
             torch.randperm(layer.out_features, generator=generator)[:6],
@@ -50,8 +50,8 @@ def test_it_starts_as_the_base_model(loaded: Loaded):
 
 
 def test_only_the_cluster_updates_are_trained(loaded: Loaded):
+    expected = sum(3 * layer.in_features for layer in target_linears(loaded.model).values())
     attached = attach(loaded.model, SPEC, some_rows(loaded, clusters=3))
-    expected = sum(3 * layer.base.in_features for layer in loaded.model.modules() if hasattr(layer, "update"))
     assert attached.trainable() == expected > 0
 
 
@@ -121,11 +121,13 @@ def test_its_lora_factors_multiply_to_its_update(loaded: Loaded):
     step(attached.model)
     for layer in attached.model.modules():
         if isinstance(layer, goodvibe.GoodVibeLinear):
-            a, b = layer.lora()
+            a, b = layer.factors()
             assert torch.allclose(b @ a, layer.delta(), atol=1e-7)
 
 
-@pytest.mark.parametrize("spec", [FullSpec(kind="full"), LoraSpec(kind="lora", rank=2)])
+@pytest.mark.parametrize(
+    "spec", [FullSpec(kind="full"), LoraSpec(kind="lora", rank=2), LoraSpec(kind="lora", rank=2, frozen_b=True)]
+)
 def test_rivals_fold_to_the_model_that_was_trained(loaded: Loaded, spec):
     attached = attach(loaded.model, spec)
     step(attached.model)
@@ -139,3 +141,29 @@ def test_rivals_fold_to_the_model_that_was_trained(loaded: Loaded, spec):
 def test_lora_of_rank_two_counts_as_its_shapes_say(loaded: Loaded):
     expected = sum(2 * (x.in_features + x.out_features) for x in target_linears(loaded.model).values())
     assert attach(loaded.model, LoraSpec(kind="lora", rank=2)).trainable() == expected
+
+
+def test_a_frozen_random_b_starts_as_the_base_model_and_trains_a_alone(loaded: Loaded):
+    before = logits(loaded.model)
+    expected = sum(2 * x.in_features for x in target_linears(loaded.model).values())
+    attached = attach(loaded.model, LoraSpec(kind="lora", rank=2, frozen_b=True))
+    assert torch.equal(logits(attached.model), before)
+    assert attached.trainable() == expected
+    step(attached.model)
+    assert not torch.allclose(logits(attached.model), before, atol=1e-3)
+
+
+def test_the_seed_draws_loras_first_weights(loaded: Loaded):
+    def drawn(seed: int) -> torch.Tensor:
+        tuned = attach(copy.deepcopy(loaded.model), LoraSpec(kind="lora", rank=2), seed=seed).model
+        return next(weight for name, weight in tuned.named_parameters() if "lora_A" in name)
+
+    assert torch.equal(drawn(0), drawn(0))
+    assert not torch.equal(drawn(0), drawn(1))
+
+
+def test_top_layers_tune_nothing_below(loaded: Loaded):
+    tuned = attach(loaded.model, LoraSpec(kind="lora", rank=2, top_layers=1)).model
+    trained = [name for name, weight in tuned.named_parameters() if weight.requires_grad]
+    assert trained
+    assert all(".layers.1." in name for name in trained)
