@@ -22,6 +22,8 @@ app = typer.Typer(
 )
 judge_app = typer.Typer(help="Fit judges.", no_args_is_help=True)
 app.add_typer(judge_app, name="judge")
+neurons_app = typer.Typer(help="Look at security neurons.", no_args_is_help=True)
+app.add_typer(neurons_app, name="neurons")
 
 
 class Quality(StrEnum):
@@ -40,6 +42,17 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 Data = Annotated[
     Path | None, typer.Option(help="Local data: a file or a folder (else $GOODVIBE_BENCH_DATA, else the hub).")
 ]
+Model = Annotated[str, typer.Option(help="Hub id, folder with safetensors weights, or carried model's name.")]
+Method = Annotated[str, typer.Option(help="Trainers, separated by commas; `none` is the base model.")]
+Tasks = Annotated[str, typer.Option(help="Tasks, separated by commas.")]
+Seed = Annotated[int, typer.Option(help="Seed of training and sampling; splits have their own.")]
+Scratch = Annotated[Path, typer.Option(help="Folder for trained models and unfinished work.")]
+Dtype = Annotated[str, typer.Option(help="bfloat16, float32 or float16.")]
+Revision = Annotated[str | None, typer.Option(help="Hub revision of the model.")]
+WithQuality = Annotated[Quality, typer.Option(help="Leave damaged training rows out, or keep them as the paper did.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="A trainer's key and value, such as tuner.top_k=100; may be repeated.")
+]
 TrainLimit = Annotated[
     int | None, typer.Option("--train-limit", "--train_limit", help="Training pairs a task, the first ones.")
 ]
@@ -51,53 +64,70 @@ Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 
 @app.command()
 def run(
-    model: Annotated[str, typer.Option(help="Hub id, folder with safetensors weights, or carried model's name.")],
-    method: Annotated[str, typer.Option(help="Trainers, separated by commas; `none` is the base model.")] = "none",
-    tasks: Annotated[str, typer.Option(help="Tasks, separated by commas.")] = "cpp,java,swift,go",
+    model: Model,
+    method: Method = "none",
+    tasks: Tasks = "cpp,java,swift,go",
     judge: Annotated[str, typer.Option(help="The judge that labels every sample.")] = "smollm2-135m",
     backend: Annotated[str, typer.Option(help="What generates.")] = "transformers",
     limit: Annotated[int | None, typer.Option(help="Held-out prompts a task, the first ones.")] = None,
     train_limit: TrainLimit = None,
-    seed: Annotated[int, typer.Option(help="Seed of training and sampling; splits have their own.")] = 0,
+    overrides: Overrides = None,
+    seed: Seed = 0,
     output: Annotated[Path, typer.Option("--output", "--output_path", help="Folder for results.")] = Path("results"),
-    scratch: Annotated[Path, typer.Option(help="Folder for trained models and unfinished work.")] = Path(".runs"),
+    scratch: Scratch = Path(".runs"),
     data: Data = None,
-    quality: Annotated[
-        Quality, typer.Option(help="Leave damaged training rows out, or keep them as the paper did.")
-    ] = Quality.CLEAN,
+    quality: WithQuality = Quality.CLEAN,
     max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", "--max_new_tokens", help="Longest answer.")] = 512,
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
     n_samples: Annotated[int, typer.Option("--n-samples", "--n_samples", help="Samples a prompt.")] = 1,
     batch_size: Annotated[int, typer.Option("--batch-size", "--batch_size", help="Prompts generated at once.")] = 16,
-    dtype: Annotated[str, typer.Option(help="bfloat16, float32 or float16.")] = "bfloat16",
-    revision: Annotated[str | None, typer.Option(help="Hub revision of the model.")] = None,
+    dtype: Dtype = "bfloat16",
+    revision: Revision = None,
     trust_remote_code: TrustRemoteCode = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
     """Train, generate, judge and score; print one row a method."""
-    from goodvibe_bench import catalog
+    words = dict(locals())
     from goodvibe_bench.progress import Show
-    from goodvibe_bench.run import Request
     from goodvibe_bench.run import run as run_all
 
-    chosen = {"model": model, "methods": _split(method), "tasks": _split(tasks), "judge": judge, "backend": backend}
-    numbers = {
-        "limit": limit,
-        "train_limit": train_limit,
-        "seed": seed,
-        "quality": quality.value,
-        "data": data,
-        "dtype": dtype,
-    }
-    places = {"output": output, "scratch": scratch, "revision": revision, "trust_remote_code": trust_remote_code}
-    sampling = {"max_new_tokens": max_new_tokens, "temperature": temperature, "attempts": n_samples}
-    sampling |= {"batch_size": batch_size, "seed": seed}
-    request = catalog.parse(chosen | numbers | places | {"sampling": sampling}, Request, "run")
+    request = _request(words)
     _calm_libraries()
     with Show(quiet=quiet) as show:
         found = run_all(request, show)
     _leaderboard([result for result, _ in found], as_json=as_json)
+
+
+@app.command()
+def train(
+    model: Model,
+    method: Method,
+    tasks: Tasks = "cpp,java,swift,go",
+    train_limit: TrainLimit = None,
+    overrides: Overrides = None,
+    seed: Seed = 0,
+    scratch: Scratch = Path(".runs"),
+    data: Data = None,
+    quality: WithQuality = Quality.CLEAN,
+    dtype: Dtype = "bfloat16",
+    revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train only, and say where the models lie; runs under `accelerate launch` on several devices."""
+    words = dict(locals())
+    from goodvibe_bench.progress import Show
+    from goodvibe_bench.run import train_only
+    from goodvibe_bench.trainer import processes
+
+    request = _request(words)
+    _calm_libraries()
+    with Show(quiet=quiet or not processes.is_first()) as show:
+        found = train_only(request, show)
+    if processes.is_first():
+        _table("Trained models", [trained.row() for trained in found], as_json)
 
 
 @app.command()
@@ -113,6 +143,34 @@ def leaderboard(
 
     results = read_results(places or [Path("results")])
     _leaderboard(results, by_language=by_language, as_json=as_json, markdown=markdown, csv=csv)
+
+
+@app.command()
+def plan(
+    model: Annotated[str, typer.Option(help="A model of models/, a folder with config.json, or a hub id.")],
+    method: Annotated[str, typer.Option(help="Trainers, separated by commas.")] = "full,lora,goodvibe",
+    pairs: Annotated[int, typer.Option(help="Training pairs.")] = 424,
+    tokens_per_pair: Annotated[int, typer.Option(help="Tokens of prompt and answer, padding included.")] = 512,
+    answer_tokens: Annotated[int | None, typer.Option(help="Of these the answer's; all when not given.")] = None,
+    epochs: Annotated[int, typer.Option(help="Times that every pair is seen.")] = 2,
+    micro_batch: Annotated[int, typer.Option(help="Examples a forward pass.")] = 1,
+    dtype: Annotated[str, typer.Option(help="bfloat16, float32 or float16.")] = "bfloat16",
+    as_json: AsJson = False,
+) -> None:
+    """Tell parameters, FLOPs and memory before a run, without any weights."""
+    words = {key: value for key, value in locals().items() if key not in {"model", "method", "as_json"}}
+    from goodvibe_bench import catalog
+    from goodvibe_bench import plan as planning
+
+    work = catalog.parse(words, planning.Workload, "plan")
+    _calm_libraries()
+    plans, notes = planning.plan(model, _split(method), work)
+    if as_json:
+        found = {"model": model, "workload": work.model_dump(), "plans": [vars(one) for one in plans], "notes": notes}
+        _say(json.dumps(found, indent=1))
+        return
+    _table(planning.title(model, work), planning.table(plans), False)
+    _say("\n".join(notes))
 
 
 @app.command("ls")
@@ -164,6 +222,30 @@ def fit(
     with Show(quiet=quiet) as show:
         folder = fit_judge(judge, show, data=data, output=output, seed=seed)
     _say((folder / ("card.json" if as_json else "README.md")).read_text())
+
+
+@neurons_app.command("show")
+def show_neurons(
+    file: Annotated[Path, typer.Argument(help="A neuron file: neurons.safetensors beside a trained model.")],
+    modules: Annotated[
+        str | None, typer.Option(help="Only these, separated by commas: q_proj, layers.0.*, ...; * and ? match.")
+    ] = None,
+    figure: Annotated[Path | None, typer.Option(help="Draw their clusters to this .png or .svg file.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the selected rows of every layer: importance, share, clusters and silhouette."""
+    from goodvibe_bench.neuron import show, store
+
+    found = store.read(file)
+    patterns = _split(modules) if modules is not None else None
+    chosen = show.choose(found, patterns)
+    drawn = show.draw(found, patterns, figure) if figure else []
+    rows, summary = show.rows(found, chosen), show.summary(found, chosen)
+    if as_json:
+        _say(json.dumps({"note": found.note, "modules": rows, "summary": summary, "drawn": drawn}, indent=1))
+        return
+    _table(f"Security neurons of {file}", rows, False)
+    _say(summary)
 
 
 def _leaderboard(
@@ -235,6 +317,28 @@ def _split(words: str) -> tuple[str, ...]:
     if not found:
         raise UsageError(f"{words!r} names nothing. Give one or more names, separated by commas.")
     return found
+
+
+def _request(words: dict[str, Any]) -> Any:
+    """Return the words of a command as a Request. Raises UsageError for all that does not fit."""
+    from goodvibe_bench import catalog
+    from goodvibe_bench.generator.sampling import Sampling
+    from goodvibe_bench.run import Request
+
+    named = {"methods": _split(words["method"]), "tasks": _split(words["tasks"])}
+    named |= {"overrides": _pairs(words["overrides"]), "quality": words["quality"].value}
+    sampling = {"attempts": words.get("n_samples", 1)}
+    sampling |= {key: value for key, value in words.items() if key in Sampling.model_fields}
+    same = {key: value for key, value in words.items() if key in Request.model_fields}
+    return catalog.parse(same | named | {"sampling": sampling}, Request, "run")
+
+
+def _pairs(words: list[str] | None) -> dict[str, str]:
+    """Return "key=value" words as a dictionary. Raises UsageError for a word without a key or a "="."""
+    for word in words or []:
+        if not word.partition("=")[0].strip() or "=" not in word:
+            raise UsageError(f"{word!r} is no KEY=VALUE, such as --set tuner.top_k=100.")
+    return {word.partition("=")[0].strip(): word.partition("=")[2].strip() for word in words or []}
 
 
 def _calm_libraries() -> None:

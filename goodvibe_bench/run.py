@@ -6,16 +6,16 @@ under the digest of all that decides it, so the same command goes on where it wa
 
 import json
 import platform
-import shutil
-import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
-from pydantic import Field
+from filelock import FileLock
+from pydantic import Field, ValidationError
 
 from goodvibe_bench import catalog, types
 from goodvibe_bench.completion import extract
@@ -28,6 +28,7 @@ from goodvibe_bench.model import locate
 from goodvibe_bench.result import score, store
 from goodvibe_bench.task import load as load_task
 from goodvibe_bench.task.load import Quality, crossing_twins
+from goodvibe_bench.trainer import processes
 from goodvibe_bench.trainer.definition import TrainerDefinition
 from goodvibe_bench.types import Completion, Language, Noun, Pair, Prompt, Record, Result, Task, TrainReport
 
@@ -46,6 +47,8 @@ class Request(Noun):
     backend: str = "transformers"
     limit: int | None = Field(default=None, ge=1)
     """Held-out prompts a task, the first ones; all when None."""
+    overrides: dict[str, str] = {}
+    """`--set` words: trainer keys with the values that replace the definition's, such as tuner.top_k = 100."""
     train_limit: int | None = Field(default=None, ge=1)
     """Training pairs a task, the first ones; all when None."""
     quality: Quality = "clean"
@@ -73,6 +76,17 @@ class Trained:
     noun: types.Model
     report: TrainReport | None
 
+    def row(self) -> dict[str, Any]:
+        """Return what `train` prints of it."""
+        seconds = self.report and round(self.report.attribution_seconds + self.report.training_seconds)
+        return {
+            "method": self.noun.trained_by or "none",
+            "trained": self.report.trainable_parameters if self.report else 0,
+            "seconds": seconds or 0,
+            "last_loss": self.report and self.report.last_loss,
+            "folder": self.name,
+        }
+
 
 def run(request: Request, show: Show) -> list[tuple[Result, Path]]:
     """Return a result for every method, each with the file it was written to.
@@ -81,14 +95,65 @@ def run(request: Request, show: Show) -> list[tuple[Result, Path]]:
     """
     if request.backend not in GENERATORS:
         raise UsageError(f"Unknown backend {request.backend!r}. {nearest(request.backend, list(GENERATORS))}")
-    trainers = {name: catalog.read("trainers", name, TrainerDefinition) for name in request.methods}
+    trainers = read_trainers(request.methods, request.overrides)
     for folder in (request.output, request.scratch):
         store.writable(folder)
     catalog.read("judges", request.judge, JudgeDefinition)
     tasks = prepare(request, show)
     locate(request.model, request.revision)
     judge = judges.load(request.judge, dtype=request.dtype)
-    return [_run_method(request, trainer, tasks, judge, show) for trainer in trainers.values()]
+    return [_run_method(request, trainer, tasks, judge, show) for trainer in trainers]
+
+
+def train_only(request: Request, show: Show) -> list[Trained]:
+    """Return the trained model of every method (and language, where each has its own), judging and scoring nothing.
+
+    Several processes that `accelerate launch` started train together; the first one writes.
+    """
+    trainers = read_trainers(request.methods, request.overrides)
+    store.writable(request.scratch)
+    tasks = prepare(request, show)
+    locate(request.model, request.revision)
+    return [train(request, trainer, group, show) for trainer in trainers for group in _groups(trainer, tasks)]
+
+
+def _groups(trainer: catalog.Definition[TrainerDefinition], tasks: Sequence[Task]) -> list[list[Task]]:
+    """Return the tasks that share one model: all of them, or those of each language."""
+    groups: dict[Language | None, list[Task]] = {}
+    for task in tasks:
+        groups.setdefault(task.language if trainer.content.scope == "language" else None, []).append(task)
+    return list(groups.values())
+
+
+def read_trainers(names: Sequence[str], overrides: dict[str, str]) -> list[catalog.Definition[TrainerDefinition]]:
+    """Return the trainers with overrides applied to those that have the keys; their names then say so.
+
+    Raises UsageError for an unknown trainer, a key that none of them has, and a value that does not fit.
+    """
+    trainers = [catalog.read("trainers", name, TrainerDefinition) for name in names]
+    for key in overrides:
+        if not any(trainer.content.known(key) for trainer in trainers):
+            raise UsageError(
+                f"--set {key}: none of {', '.join(names)} has this key. Keys are those of the trainers' files."
+            )
+    return [_overridden(trainer, overrides) for trainer in trainers]
+
+
+def _overridden(
+    trainer: catalog.Definition[TrainerDefinition], overrides: dict[str, str]
+) -> catalog.Definition[TrainerDefinition]:
+    taken = {key: value for key, value in overrides.items() if trainer.content.known(key)}
+    if not taken:
+        return trainer
+    try:
+        content = trainer.content.with_overrides(taken)
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
+        raise UsageError(f"--set does not fit trainer {trainer.name!r}: {faults}") from error
+    words = ",".join(f"{key.removeprefix('tuner.').removeprefix('training.')}={value}" for key, value in taken.items())
+    return replace(
+        trainer, name=f"{trainer.name}[{words}]", content=content, digest=catalog.digest([trainer.digest, taken])
+    )
 
 
 def prepare(request: Request, show: Show) -> list[Task]:
@@ -114,12 +179,9 @@ def _run_method(
     judge: judges.Fitted,
     show: Show,
 ) -> tuple[Result, Path]:
-    groups: dict[Language | None, list[Task]] = {}
-    for task in tasks:
-        groups.setdefault(task.language if trainer.content.scope == "language" else None, []).append(task)
     records: list[Record] = []
     models: list[Trained] = []
-    for group in groups.values():
+    for group in _groups(trainer, tasks):
         model = train(request, trainer, group, show)
         models.append(model)
         records += judged(generate(request, model, group, show), group, judge, show)
@@ -131,7 +193,7 @@ def train(
     request: Request, trainer: catalog.Definition[TrainerDefinition], tasks: Sequence[Task], show: Show
 ) -> Trained:
     """Return the model that `trainer` makes of the tasks' tuner-train pairs, trained now or found in the scratch."""
-    from goodvibe_bench.model.load import describe, load, save
+    from goodvibe_bench.model.load import describe
 
     source = locate(request.model, request.revision)
     base = describe(source)
@@ -140,28 +202,50 @@ def train(
     pairs = [pair for task in tasks for pair in task.pairs["tuner-train"]]
     key = _train_key(request, trainer, base, pairs)
     folder = store.writable(request.scratch / "models") / key
-    if not (folder / "goodvibe.json").is_file():
-        from goodvibe_bench.trainer.train import train as train_model
-
-        show.line(f"{trainer.name}: training {request.model} on {len(pairs)} pairs")
-        loaded = load(
-            request.model,
-            revision=request.revision,
-            dtype=request.dtype,
-            trust_remote_code=request.trust_remote_code,
-        )
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
-        try:
-            report = train_model(loaded, trainer.content, pairs, seed=request.seed, scratch=partial, progress=show)
-            save(loaded, partial, {"base": base.model_dump(), "method": trainer.name, "report": report.model_dump()})
-            store.publish(partial, folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
-    else:
-        show.line(f"{trainer.name}: trained before, {folder}")
+    with _alone(store.writable(request.scratch / "locks") / f"{key}.lock"):
+        if not (folder / "goodvibe.json").is_file():
+            show.line(f"{trainer.name}: training {request.model} on {len(pairs)} pairs")
+            _train_into(folder, request, trainer, base, pairs, show)
+        else:
+            show.line(f"{trainer.name}: trained before, {folder}")
     note = json.loads((folder / "goodvibe.json").read_text())
     noun = describe(locate(str(folder))).model_copy(update={"id": base.id, "trained_by": trainer.name})
     return Trained(str(folder), noun, TrainReport.model_validate(note["report"]))
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Hold `lock`, so that of two runs of one command one trains and the other waits for what comes of it."""
+    if processes.is_first():
+        with FileLock(lock):
+            processes.meet()
+            yield
+    else:
+        processes.meet()
+        yield
+
+
+def _train_into(
+    folder: Path,
+    request: Request,
+    trainer: catalog.Definition[TrainerDefinition],
+    base: types.Model,
+    pairs: Sequence[Pair],
+    show: Show,
+) -> None:
+    """Train and save to `folder`; unfinished work lies in a folder beside it, from which the next try goes on."""
+    from goodvibe_bench.model.load import load, save
+    from goodvibe_bench.trainer.train import train as train_model
+
+    loaded = load(
+        request.model, revision=request.revision, dtype=request.dtype, trust_remote_code=request.trust_remote_code
+    )
+    partial = folder.with_name(f".partial-{folder.name}")
+    report = train_model(loaded, trainer.content, pairs, seed=request.seed, scratch=partial, progress=show)
+    if processes.is_first():
+        save(loaded, partial, {"base": base.model_dump(), "method": trainer.name, "report": report.model_dump()})
+        store.publish(partial, folder)
+    processes.meet()
 
 
 def generate(request: Request, model: Trained, tasks: Sequence[Task], show: Show) -> list[Completion]:

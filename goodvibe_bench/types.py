@@ -164,6 +164,18 @@ class Calibration(Noun):
     ece: float
 
 
+class Flops(Noun):
+    """What training computed; a multiply-add is 2."""
+
+    training: int
+    """Analytic, of every pass as it was padded; attribution apart."""
+    attribution: int
+    counted_ratio: float
+    """What torch counts on one pass, over the analytic figure of that pass."""
+    headline: int
+    """The rule of thumb: 6N a token for full fine-tuning, 4N for adapters, 2N more with checkpointing."""
+
+
 class TrainReport(Noun):
     """What training cost and did; wall seconds exclude evaluation."""
 
@@ -177,6 +189,11 @@ class TrainReport(Noun):
     """Real tokens seen in training, all epochs."""
     padded_tokens: int
     """The same with padding."""
+    tokens_per_second: float
+    """Real tokens a second of training, attribution apart."""
+    attribution_tokens: int
+    flops: Flops | None
+    """None for a model whose cost is not known from its shapes."""
     peak_memory_bytes: int
     adapter_bytes: int
     first_loss: float

@@ -19,8 +19,9 @@ LEVELS = {
     3: {"objective", "neuron", "tuner"},
     4: {"trainer", "generator", "judge"},
     5: {"result", "run", "fitting"},
-    6: {"auditing", "listing", "progress"},
+    6: {"auditing", "listing", "plan", "progress"},
     7: {"cli"},
+    8: {"__main__"},
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 SIBLINGS_ALLOWED = {2, 3, 5}

@@ -60,7 +60,7 @@ def _refused(found: tuple[int, str, str], *words: str) -> None:
         assert word in message
 
 
-@pytest.mark.parametrize("words", [(), ("run",), ("leaderboard",), ("ls",), ("judge", "fit")])
+@pytest.mark.parametrize("words", [(), ("run",), ("leaderboard",), ("ls",), ("plan",), ("judge", "fit")])
 def test_help_works(call: Call, words: tuple[str, ...]) -> None:
     code, out, err = call(*words, "--help")
     assert (code, err) == (0, "")
@@ -133,6 +133,11 @@ def test_a_definition_with_a_typo_is_refused(call: Call, tmp_path: Path) -> None
 
 def test_a_leaderboard_of_an_empty_folder_is_refused(call: Call, tmp_path: Path) -> None:
     _refused(call("leaderboard", str(tmp_path)), "No results in")
+
+
+def test_a_neuron_file_that_is_none_is_refused(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "n.safetensors").write_text("no weights")
+    _refused(call("neurons", "show", str(tmp_path / "n.safetensors")), "n.safetensors", "safetensors")
 
 
 @pytest.mark.parametrize("what", ["trainers", "judges", "models"])

@@ -123,3 +123,29 @@ def test_results_name_what_decided_them(request_: Request):
     assert {"torch", "transformers", "goodvibe-bench"} <= set(result.versions)
     assert all(count == 0 for key, count in result.provenance["audit"]["cpp"].items() if key != "cosine")
     assert catalog.digest(result.config) == catalog.digest(json.loads(json.dumps(result.config)))
+
+
+def test_overrides_reach_the_trainer_and_the_result(request_: Request):
+    changed = request_.model_copy(update={"overrides": {"tuner.top_k": "2", "training.learning_rate": "1e-2"}})
+    base, tuned = (result for result, _ in run(changed, Show(quiet=True)))
+    assert base.method == "none"
+    assert tuned.method == "short[top_k=2,learning_rate=1e-2]"
+    assert tuned.config["trainer"]["tuner"]["top_k"] == 2
+    assert tuned.config["overrides"] == {"tuner.top_k": "2", "training.learning_rate": "1e-2"}
+    assert tuned.training[0].details["training"]["learning_rate"] == 0.01
+    assert tuned.training[0].details["rows"] == 2 * 14
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        ({"tuner.topk": "2"}, "has this key"),
+        ({"tuner.kind": "lora"}, "has this key"),
+        ({"tuner.top_k": "0"}, "greater than or equal to 1"),
+        ({"training.schedule": "fast"}, "schedule"),
+    ],
+)
+def test_overrides_that_fit_no_trainer_are_refused(request_: Request, overrides: dict[str, str], said: str):
+    methods = ("none", request_.methods[1])
+    with pytest.raises(UsageError, match=said):
+        run(request_.model_copy(update={"overrides": overrides, "methods": methods}), Show(quiet=True))

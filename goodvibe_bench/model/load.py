@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,9 @@ class Loaded:
 
 
 def best_device() -> torch.device:
-    """Return the accelerator where there is one, else the CPU."""
-    return torch.device(torch.accelerator.current_accelerator() or "cpu") if _accelerated() else torch.device("cpu")
+    """Return the accelerator where there is one (each launched process its own), else the CPU."""
+    kind = torch.accelerator.current_accelerator() if _accelerated() else None
+    return torch.device("cpu") if kind is None else torch.device(kind.type, int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def _accelerated() -> bool:

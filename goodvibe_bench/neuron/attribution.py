@@ -10,12 +10,16 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from goodvibe_bench.model.linears import target_linears
+from goodvibe_bench.model.linears import layer_index, target_linears
 from goodvibe_bench.objective.verdict import VerdictObjective
 from goodvibe_bench.types import Labelled
 
 Profiles = dict[str, torch.Tensor]
 """Per module path: float32 scores on the CPU, shape [samples, rows]."""
+Layers = dict[str, nn.Linear]
+"""The modules to score, by path; each lies in a numbered decoder layer."""
+OnBatch = Callable[[torch.Tensor], None]
+"""Called after every forward pass with its attention mask, shape [batch, padded length]."""
 
 
 def gradient_profiles(
@@ -23,15 +27,17 @@ def gradient_profiles(
     objective: VerdictObjective,
     snippets: Sequence[Labelled],
     *,
+    layers: Layers | None = None,
     batch_size: int = 4,
-    progress: Callable[[int], None] = lambda done: None,
+    on_batch: OnBatch = lambda mask: None,
 ) -> Profiles:
     """Return mean over tokens of |dL/dy| for each sample and row (eq. 8, one sample at a time).
 
-    Exact in any batch: the loss is a sum over samples, padding is masked, and each sample is divided by its own
-    number of tokens. No weight gradient is formed; the model is left as it was.
+    `layers` limits the scores to these modules (all target layers when None), and the backward pass to the decoder
+    layers from the lowest of them up. Exact in any batch: the loss is a sum over samples, padding is masked, and each
+    sample is divided by its own number of tokens. No weight gradient is formed; the model is left as it was.
     """
-    return _profiles(model, objective, snippets, batch_size, progress, gradient=True)
+    return _profiles(model, objective, snippets, layers, batch_size, on_batch, gradient=True)
 
 
 def activation_profiles(
@@ -39,22 +45,24 @@ def activation_profiles(
     objective: VerdictObjective,
     snippets: Sequence[Labelled],
     *,
+    layers: Layers | None = None,
     batch_size: int = 4,
-    progress: Callable[[int], None] = lambda done: None,
+    on_batch: OnBatch = lambda mask: None,
 ) -> Profiles:
-    """Return mean over tokens of |y| for each sample and row: the baseline of Table 5."""
-    return _profiles(model, objective, snippets, batch_size, progress, gradient=False)
+    """Return mean over tokens of |y| for each sample and row of `layers`: the baseline of Table 5."""
+    return _profiles(model, objective, snippets, layers, batch_size, on_batch, gradient=False)
 
 
 def _profiles(
     model: PreTrainedModel,
     objective: VerdictObjective,
     snippets: Sequence[Labelled],
+    layers: Layers | None,
     batch_size: int,
-    progress: Callable[[int], None],
+    on_batch: OnBatch,
     gradient: bool,
 ) -> Profiles:
-    layers = target_linears(model)
+    layers = target_linears(model) if layers is None else layers
     examples = objective.examples(snippets)
     order = sorted(range(len(examples)), key=lambda i: len(examples[i]["input_ids"]))
     profiles = {name: torch.zeros(len(examples), layer.out_features) for name, layer in layers.items()}
@@ -64,14 +72,14 @@ def _profiles(
         batch = {key: value.to(model.device) for key, value in batch.items()}
         for name, scores in _score(model, objective, layers, batch, gradient).items():
             profiles[name][places] = scores
-        progress(len(places))
+        on_batch(batch["attention_mask"])
     return profiles
 
 
 def _score(
     model: PreTrainedModel,
     objective: VerdictObjective,
-    layers: dict[str, nn.Linear],
+    layers: Layers,
     batch: dict[str, torch.Tensor],
     gradient: bool,
 ) -> Profiles:
@@ -93,7 +101,7 @@ def _score(
 
     handles = [layer.register_forward_hook(on_output(name)) for name, layer in layers.items()]
     try:
-        with _frozen(model), torch.set_grad_enabled(gradient):
+        with _frozen(model, layers), torch.set_grad_enabled(gradient):
             loss = objective.loss(model, batch)
             if gradient:
                 loss.backward()
@@ -104,16 +112,26 @@ def _score(
 
 
 @contextmanager
-def _frozen(model: PreTrainedModel) -> Iterator[None]:
-    """Freeze all weights and let the embeddings' output require grad, else the hooks stay silent."""
+def _frozen(model: PreTrainedModel, layers: Layers) -> Iterator[None]:
+    """Freeze all weights and let the input of the lowest scored decoder layer require grad, else hooks stay silent."""
     required = [(weight, weight.requires_grad) for weight in model.parameters()]
     for weight, _ in required:
         weight.requires_grad_(False)
-    embeddings = model.get_input_embeddings()
-    handle = embeddings.register_forward_hook(lambda _module, _inputs, output: output.requires_grad_(True))
+
+    def require(_module: nn.Module, inputs: tuple[torch.Tensor, ...], named: dict[str, torch.Tensor]) -> None:
+        (inputs[0] if inputs else named["hidden_states"]).requires_grad_(True)
+
+    handle = _lowest(model, layers).register_forward_pre_hook(require, with_kwargs=True)
     try:
         yield
     finally:
         handle.remove()
         for weight, was in required:
             weight.requires_grad_(was)
+
+
+def _lowest(model: PreTrainedModel, layers: Layers) -> nn.Module:
+    """Return the lowest decoder layer that holds one of `layers`."""
+    path = min(layers, key=layer_index)
+    number = f".{layer_index(path)}."
+    return model.get_submodule(path[: path.index(number) + len(number) - 1])

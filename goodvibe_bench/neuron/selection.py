@@ -3,14 +3,12 @@
 It does no forward pass: profiles come from attribution.py, or from a seed for the random control.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal, cast
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
 from sklearn.cluster import KMeans
 from sklearn.metrics import silhouette_score
 
@@ -47,11 +45,20 @@ def top_rows(importance: torch.Tensor, k: int) -> torch.Tensor:
     return torch.sort(importance, descending=True, stable=True).indices[:k]
 
 
-def overlap_of_halves(profiles: Profiles, k: int) -> float:
-    """Return the mean share of top-k rows that two halves of the samples agree on, over modules."""
+def overlap_of_halves(profiles: Profiles, k: int, families: Sequence[str] | None = None) -> float:
+    """Return the mean share of top-k rows that two halves of the samples agree on, over modules; nan for one sample.
+
+    The halves hold every other sample; every other family where `families` names each sample's, since samples that
+    alternate between secure and insecure sides would be parted by their labels.
+    """
+    groups = families or [str(place) for place in range(len(next(iter(profiles.values()))))]
+    places = {family: place for place, family in enumerate(dict.fromkeys(groups))}
+    if len(places) < 2:
+        return float("nan")
+    even = torch.tensor([places[family] % 2 == 0 for family in groups])
     shares = []
     for profile in profiles.values():
-        first, second = (set(top_rows(half.mean(0), k).tolist()) for half in (profile[::2], profile[1::2]))
+        first, second = (set(top_rows(half.mean(0), k).tolist()) for half in (profile[even], profile[~even]))
         shares.append(len(first & second) / max(1, len(first)))
     return float(np.mean(shares))
 
@@ -71,8 +78,9 @@ def select(
     """Return each module's top-k rows and their clusters.
 
     `profiles` holds [samples, rows] scores; importance is their mean over samples. `clusters` is the inclusive range
-    of k-means' k, of which the best silhouette wins, or None for one update a row; below `min_silhouette` clustering is skipped (section 6.2 says
-    such rows are updated independently). `random_clusters` replaces k-means by a random assignment to that many.
+    of k-means' k, of which the best silhouette wins, or None for one update a row; below `min_silhouette` clustering
+    is skipped (section 6.2 says such rows are updated independently). `random_clusters` replaces k-means by a random
+    assignment to that many.
     """
     found: Selection = {}
     generator = np.random.default_rng(seed)
@@ -139,16 +147,3 @@ def _cluster(vectors: np.ndarray, span: tuple[int, int], seed: int) -> tuple[np.
         if not best_score >= score:
             best, best_score = ids, score
     return best, best_score
-
-
-def save(selection: Selection, path: Path, note: dict[str, str]) -> None:
-    """Write rows, scores and clusters of every module to one safetensors file with `note` as its metadata."""
-    tensors: dict[str, torch.Tensor] = {}
-    for name, neurons in selection.items():
-        tensors |= {
-            f"{name}.rows": neurons.rows,
-            f"{name}.scores": neurons.scores,
-            f"{name}.clusters": neurons.clusters,
-        }
-        tensors[f"{name}.silhouette"] = torch.tensor(neurons.silhouette)
-    save_file({key: value.contiguous() for key, value in tensors.items()}, path, metadata=note)

@@ -37,21 +37,26 @@ class SftObjective:
         return {"input_ids": prompt + answer, "answer_length": len(answer)}
 
     def collate(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """Return a left-padded batch with labels, so that all answers end at the right edge."""
+        """Return a left-padded batch with labels, so that all answers end at the right edge.
+
+        Rows with hidden states [tokens, hidden] (trainer/top.py) are run from those instead of from their ids.
+        """
         pad = int(self.tokenizer.pad_token_id)  # type: ignore[arg-type]
         ids, mask, positions = chat.pad_left([row["input_ids"] for row in rows], pad)
         labels = torch.full_like(ids, _IGNORED)
         for index, row in enumerate(rows):
             labels[index, -row["answer_length"] :] = ids[index, -row["answer_length"] :]
-        return {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "labels": labels}
+        batch = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "labels": labels}
+        if "hidden" in rows[0]:
+            batch["inputs_embeds"] = _padded([row["hidden"] for row in rows], ids.shape[1])
+        return batch
 
     def loss(self, model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return the sum of the token losses; logits are formed for the answers' span only."""
-        labels = batch["labels"]
-        answered = (labels != _IGNORED).any(0)
-        span = int(answered.flip(0).nonzero().max()) + 1
+        labels, span = batch["labels"], self.kept(batch) - 1
+        start = "inputs_embeds" if "inputs_embeds" in batch else "input_ids"
         output = model(
-            input_ids=batch["input_ids"],
+            **{start: batch[start]},
             attention_mask=batch["attention_mask"],
             position_ids=batch["position_ids"],
             logits_to_keep=span + 1,
@@ -65,6 +70,16 @@ class SftObjective:
             reduction="sum",
         )
 
+    def kept(self, batch: dict[str, torch.Tensor]) -> int:
+        """Return for how many of the last positions logits are formed: the longest answer and the token before it."""
+        answered = (batch["labels"] != _IGNORED).any(0)
+        return int(answered.flip(0).nonzero().max()) + 2
+
     def weight(self, batch: dict[str, torch.Tensor]) -> int:
         """Return how many losses the sum holds: one a token of an answer."""
         return int((batch["labels"] != _IGNORED).sum())
+
+
+def _padded(states: list[torch.Tensor], length: int) -> torch.Tensor:
+    """Return states [tokens, hidden] of each row left-padded with zeros to [rows, length, hidden]."""
+    return torch.stack([torch.nn.functional.pad(state, (0, 0, length - len(state), 0)) for state in states])

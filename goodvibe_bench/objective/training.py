@@ -23,6 +23,8 @@ class Training(Noun):
     """Examples with more tokens than this are left out, and counted."""
     checkpointing: bool = False
     """Gradient checkpointing: less memory for half as many FLOPs again."""
+    save_every: int = Field(default=25, ge=1)
+    """Steps between two checkpoints; a killed training goes on from the last one."""
 
     @model_validator(mode="after")
     def _micro_batches_fill_a_step(self) -> Self:

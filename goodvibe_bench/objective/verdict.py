@@ -87,6 +87,10 @@ class VerdictObjective:
         logits = choice_logits(model, batch, self.choices)
         return torch.nn.functional.cross_entropy(logits, batch["labels"], reduction="sum")
 
+    def kept(self, batch: dict[str, torch.Tensor]) -> int:
+        """Return for how many of the last positions logits are formed: the last one."""
+        return 1
+
     def weight(self, batch: dict[str, torch.Tensor]) -> int:
         """Return how many losses the sum holds: one a snippet."""
         return len(batch["labels"])

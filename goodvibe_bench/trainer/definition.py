@@ -1,12 +1,21 @@
 """What trainers/<name>.toml may say. No torch in here."""
 
-from typing import Literal, Self
+import tomllib
+from typing import Any, Literal, Self
 
 from pydantic import model_validator
 
 from goodvibe_bench.objective.training import Training
 from goodvibe_bench.tuner.spec import TunerSpec
 from goodvibe_bench.types import Noun
+
+
+def _value(text: str) -> Any:
+    """Return `text` as TOML would read it: a number, a list, true; else the text itself."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 class TrainerDefinition(Noun):
@@ -24,6 +33,36 @@ class TrainerDefinition(Noun):
     def training_for(self, model: str) -> Training:
         """Return the hyper-parameters for the model of that name."""
         return Training.model_validate(self.training.model_dump() | self.presets.get(model, {}))
+
+    def with_overrides(self, overrides: dict[str, str]) -> "TrainerDefinition":
+        """Return the definition with `--set` words applied, such as {"tuner.top_k": "100"}; they win over presets.
+
+        Keys that this definition does not have are left out; `known` says which it has. Raises ValidationError
+        for a value that does not fit.
+        """
+        words = self.model_dump(mode="json")
+        for key, text in overrides.items():
+            if not self.known(key):
+                continue
+            *place, last = key.split(".")
+            inner = words
+            for part in place:
+                inner = inner[part]
+            inner[last] = _value(text)
+            if place == ["training"]:
+                for preset in words["presets"].values():
+                    preset.pop(last, None)
+        return TrainerDefinition.model_validate(words)
+
+    def known(self, key: str) -> bool:
+        """Return whether `key`, such as "training.epochs", is one of this definition's."""
+        if self.tuner.kind == "none":
+            return False
+        *place, last = key.split(".")
+        found: Any = self
+        for part in place:
+            found = getattr(found, part, None) if part in getattr(type(found), "model_fields", {}) else None
+        return last in getattr(type(found), "model_fields", {}) and key not in {"description", "presets", "tuner.kind"}
 
     @model_validator(mode="after")
     def _presets_are_valid(self) -> Self:

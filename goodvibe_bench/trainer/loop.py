@@ -3,19 +3,28 @@
 It knows neither tuners nor tasks: it steps whatever parameters require grad.
 """
 
+import json
+import math
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
+import numpy as np
 import torch
-from torch.utils.data import Dataset
+from accelerate.utils import gather_object
+from torch.utils.data import Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from goodvibe_bench.objective.training import Training
+from goodvibe_bench.trainer import processes
+
+ACCOUNT = "account.json"
+BLUR = 0.1
+"""Lengths within this share of one another may swap places, so that epochs do not see the same batches."""
 
 
 class Objective(Protocol):
@@ -24,6 +33,7 @@ class Objective(Protocol):
     def collate(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]: ...
     def loss(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor: ...
     def weight(self, batch: dict[str, torch.Tensor]) -> int: ...
+    def kept(self, batch: dict[str, torch.Tensor]) -> int: ...
 
 
 @dataclass
@@ -35,7 +45,35 @@ class Account:
     padded_tokens: int = 0
     seconds: float = 0.0
     peak_memory_bytes: int = 0
-    losses: tuple[float, ...] = ()
+    losses: list[float] = field(default_factory=list)
+    batches: list[tuple[int, int, int]] = field(default_factory=list)
+    """(rows, padded length, positions with logits) of every forward pass."""
+
+
+class ByLength(Sampler[int]):
+    """Rows in micro-batches of like length, so that little is padded; both orders are drawn anew each epoch.
+
+    The order hangs on seed and epoch alone, so that a training that goes on after a kill sees the same batches.
+    """
+
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+        self.lengths = np.asarray(lengths, dtype=float)
+        self.batch_size = batch_size
+        self.seed = seed
+        self.epoch = 0
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def set_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+
+    def __iter__(self) -> Iterator[int]:
+        dice = np.random.default_rng([self.seed, self.epoch])
+        rows = np.argsort(self.lengths * dice.uniform(1 - BLUR, 1 + BLUR, len(self)), kind="stable")
+        whole = len(rows) // self.batch_size * self.batch_size
+        batches = dice.permutation(rows[:whole].reshape(-1, self.batch_size))
+        yield from (int(row) for row in [*batches.reshape(-1), *rows[whole:]])
 
 
 class _Loop(Trainer):
@@ -57,10 +95,17 @@ class _Loop(Trainer):
         mask = inputs["attention_mask"]
         self.account.tokens += int(mask.sum())
         self.account.padded_tokens += mask.numel()
-        return loss / num_items_in_batch
+        self.account.batches.append((mask.shape[0], mask.shape[1], self.objective.kept(inputs)))
+        return loss * self.accelerator.num_processes / num_items_in_batch  # processes are averaged afterwards
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
+        rows = cast(_Rows, self.train_dataset).rows
+        return ByLength([len(row["input_ids"]) for row in rows], self.args.per_device_train_batch_size, self.args.seed)
 
     def _get_num_items_in_batch(self, batch_samples: list[dict[str, Any]], device: torch.device) -> Any:
-        return torch.tensor(sum(self.objective.weight(batch) for batch in batch_samples), device=device)
+        """Return the loss parts of a whole step: over its micro-batches, and over all processes."""
+        count = torch.tensor(sum(self.objective.weight(batch) for batch in batch_samples), device=device)
+        return cast(torch.Tensor, self.accelerator.gather(count)).sum()
 
 
 class _Rows(Dataset[dict[str, Any]]):
@@ -77,19 +122,27 @@ class _Rows(Dataset[dict[str, Any]]):
 
 
 class _Watch(TrainerCallback):
-    """Reports each step's loss and refuses to go on from one that is not finite."""
+    """Reports each step's loss, stops at one that is not finite, and keeps the account with checkpoints."""
 
-    def __init__(self, progress: Callable[[int, int, float], None]) -> None:
+    def __init__(self, account: Account, progress: Callable[[int, int, float], None]) -> None:
+        self.account = account
         self.progress = progress
-        self.losses: list[float] = []
+        self.started = time.monotonic() - account.seconds
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         if logs and "loss" in logs:
             loss = float(logs["loss"])
-            if not torch.isfinite(torch.tensor(loss)):
+            if not math.isfinite(loss):
                 raise FloatingPointError(f"the loss is {loss} at step {state.global_step}; lower the learning rate")
-            self.losses.append(loss)
+            self.account.losses.append(loss)
             self.progress(state.global_step, state.max_steps, loss)
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Write the account last: a checkpoint without it was cut off while it was written."""
+        self.account.seconds = time.monotonic() - self.started
+        path = Path(args.output_dir) / f"checkpoint-{state.global_step}" / ACCOUNT
+        if state.is_world_process_zero:
+            path.write_text(json.dumps(asdict(self.account)))
 
 
 def fit(
@@ -104,49 +157,73 @@ def fit(
 ) -> Account:
     """Train `model` in place on `examples` and return the account.
 
-    Batches are grouped by length; a step's loss is the mean over all its loss parts, whatever the micro-batches.
-    Raises FloatingPointError on a loss that is not finite.
+    Batches are grouped by length; a step's loss is the mean over all its loss parts, whatever the micro-batches and
+    processes. A checkpoint in `scratch` is gone on from, to the same final weights. Raises FloatingPointError on a
+    loss that is not finite.
     """
-    arguments = _arguments(model, training, seed, scratch)
-    watch = _Watch(progress)
+    checkpoint, account = last_checkpoint(scratch)
+    watch = _Watch(account, progress)
     loop = _Loop(
-        model=model, args=arguments, train_dataset=_Rows(examples), data_collator=objective.collate, callbacks=[watch]
+        model=model,
+        args=_arguments(model, training, seed, scratch),
+        train_dataset=_Rows(examples),
+        data_collator=objective.collate,
+        callbacks=[watch],
     )
     loop.pop_callback(_printer(loop))
-    loop.objective, loop.account = objective, Account()
+    loop.objective, loop.account = objective, account
     loop.model_accepts_loss_kwargs = True
     model.train()
-    start = time.monotonic()
     with peak_memory(model.device) as peak:
-        done = loop.train()
+        done = loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     model.eval()
-    account = loop.account
-    account.seconds = time.monotonic() - start
+    _gather(account)
+    account.seconds = time.monotonic() - watch.started
     account.steps = int(done.global_step)
-    account.losses = tuple(watch.losses)
-    account.peak_memory_bytes = peak()
+    account.peak_memory_bytes = max(account.peak_memory_bytes, peak())
     return account
 
 
+def _gather(account: Account) -> None:
+    """Add what the other processes saw to the account."""
+    if processes.count() > 1:
+        seen = gather_object([(account.tokens, account.padded_tokens, account.batches)])
+        account.tokens = sum(tokens for tokens, _, _ in seen)
+        account.padded_tokens = sum(padded for _, padded, _ in seen)
+        account.batches = [batch for _, _, batches in seen for batch in batches]
+
+
+def last_checkpoint(scratch: Path) -> tuple[Path | None, Account]:
+    """Return the last whole checkpoint in `scratch` and the account up to it, or None and an empty account."""
+    whole = [path.parent for path in scratch.glob(f"checkpoint-*/{ACCOUNT}")]
+    if not whole:
+        return None, Account()
+    last = max(whole, key=lambda path: int(path.name.rpartition("-")[2]))
+    words = json.loads((last / ACCOUNT).read_text())
+    return last, Account(**words | {"batches": [tuple(batch) for batch in words["batches"]]})
+
+
 def _arguments(model: Any, training: Training, seed: int, scratch: Path) -> TrainingArguments:
-    micro = min(training.micro_batch_size, training.batch_size)
+    share = max(1, training.batch_size // processes.count())
+    micro = min(training.micro_batch_size, share)
     return TrainingArguments(
         output_dir=str(scratch),
         learning_rate=training.learning_rate,
         num_train_epochs=training.epochs,
         per_device_train_batch_size=micro,
-        gradient_accumulation_steps=training.batch_size // micro,
+        gradient_accumulation_steps=max(1, share // micro),
         warmup_steps=training.warmup_ratio,
         lr_scheduler_type=training.schedule,
         weight_decay=training.weight_decay,
         gradient_checkpointing=training.checkpointing,
         bf16=next(model.parameters()).dtype == torch.float32 and _trains_all(model),
         use_cpu=model.device.type == "cpu",
-        train_sampling_strategy="group_by_length",
         remove_unused_columns=False,
         logging_steps=1,
         logging_nan_inf_filter=False,
-        save_strategy="no",
+        save_strategy="steps",
+        save_steps=training.save_every,
+        save_total_limit=2,
         report_to=[],
         disable_tqdm=True,
         seed=seed,

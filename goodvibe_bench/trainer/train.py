@@ -3,24 +3,28 @@
 It reads no definition files and generates nothing; run.py hands it pairs and writes what it returns.
 """
 
+import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from goodvibe_bench.errors import UsageError
-from goodvibe_bench.model.linears import parameter_count, target_linears
+from goodvibe_bench.model.linears import parameter_count
 from goodvibe_bench.model.load import Loaded
-from goodvibe_bench.neuron import attribution, selection
 from goodvibe_bench.objective.sft import SftObjective
-from goodvibe_bench.objective.verdict import VerdictObjective
+from goodvibe_bench.objective.training import Training
+from goodvibe_bench.trainer import cost
 from goodvibe_bench.trainer.definition import TrainerDefinition
 from goodvibe_bench.trainer.loop import Account, fit
-from goodvibe_bench.tuner.attach import attach, fold
-from goodvibe_bench.tuner.spec import GoodVibeSpec, NoneSpec
-from goodvibe_bench.types import Labelled, Pair, TrainReport
+from goodvibe_bench.trainer.neurons import FoundNeurons, find_neurons
+from goodvibe_bench.trainer.top import hidden_below, top_only
+from goodvibe_bench.tuner.attach import Attached, attach, fold
+from goodvibe_bench.tuner.spec import FullSpec, GoodVibeSpec, LoraSpec, NoneSpec
+from goodvibe_bench.types import Flops, Labelled, Pair, TrainReport
 
 Progress = Callable[[str, int, int, str], None]
 """Called with stage, done, total and a short text."""
@@ -55,35 +59,109 @@ def train(
     training = definition.training_for(loaded.noun.id)
     objective = SftObjective(loaded.tokenizer, training.max_length)
     examples = _examples(objective, pairs)
-    started = time.monotonic()
-    details: dict[str, Any] = {"left_out_too_long": len(pairs) - len(examples)}
-    chosen = None
+    details: dict[str, Any] = {"left_out_too_long": len(pairs) - len(examples), "training": training.model_dump()}
+    scratch.mkdir(parents=True, exist_ok=True)
+    found = None
     if isinstance(spec, GoodVibeSpec):
-        chosen, found = find_neurons(loaded, spec, labelled(pairs), seed=seed, progress=progress)
-        selection.save(chosen, scratch / "neurons.safetensors", {"model": loaded.noun.digest, "seed": str(seed)})
-        details |= found
-    attribution_seconds = time.monotonic() - started
+        path = scratch / "neurons.safetensors"
+        found = find_neurons(loaded, spec, labelled(pairs), path, seed=seed, progress=progress)
+        details |= found.figures
     total = parameter_count(loaded.model)
-    attached = attach(loaded.model, spec, chosen)
+    attached = attach(loaded.model, spec, found.selection if found else None, seed)
     trainable = attached.trainable()
-    account = fit(
-        attached.model,
-        objective,
-        examples,
-        training,
-        seed=seed,
-        scratch=scratch / "trainer",
-        progress=lambda step, steps, loss: progress("train", step, steps, f"loss {loss:.3f}"),
-    )
+    account, below = _fit(attached, objective, examples, training, seed, scratch / "trainer", progress)
     loaded.model, fold_error = fold(attached)
+    shutil.rmtree(scratch / "trainer", ignore_errors=True)
     return _report(
         account,
         trainable_parameters=trainable,
         total_parameters=total,
         examples=len(examples),
-        attribution_seconds=round(attribution_seconds, 3),
+        attribution_seconds=found.seconds if found else 0.0,
+        attribution_tokens=found.tokens if found else 0,
+        flops=_flops(loaded.model.config, spec, training, account, below, found),
         fold_error=fold_error,
-        details=details | {"training": training.model_dump()},
+        details=details,
+    )
+
+
+def _fit(
+    attached: Attached,
+    objective: SftObjective,
+    examples: list[dict[str, Any]],
+    training: Training,
+    seed: int,
+    scratch: Path,
+    progress: Progress,
+) -> tuple[Account, list[tuple[int, int]]]:
+    """Run the loop, on the top layers alone where the spec says so; return also the shapes of the passes below them."""
+    started, below = time.monotonic(), []
+    with ExitStack() as stack:
+        if not isinstance(attached.spec, FullSpec) and attached.spec.top_layers is not None:
+            below = _run_below(attached.model, examples, attached.spec.top_layers, progress)
+            stack.enter_context(top_only(attached.model, attached.spec.top_layers))
+        below_seconds = time.monotonic() - started
+        account = fit(
+            attached.model,
+            objective,
+            examples,
+            training,
+            seed=seed,
+            scratch=scratch,
+            progress=lambda step, steps, loss: progress("train", step, steps, f"loss {loss:.3f}"),
+        )
+    account.seconds += below_seconds
+    return account, below
+
+
+def _run_below(
+    model: Any, examples: list[dict[str, Any]], top_layers: int, progress: Progress
+) -> list[tuple[int, int]]:
+    """Give every example the hidden states that enter the top layers; return the shapes of the passes it took."""
+    done = 0
+
+    def count(more: int) -> None:
+        nonlocal done
+        done += more
+        progress("layers below", done, len(examples), "")
+
+    states, shapes = hidden_below(model, [row["input_ids"] for row in examples], top_layers, progress=count)
+    for row, state in zip(examples, states, strict=True):
+        row["hidden"] = state
+    return shapes
+
+
+def _flops(
+    config: Any,
+    spec: FullSpec | LoraSpec | GoodVibeSpec,
+    training: Training,
+    account: Account,
+    below: Sequence[tuple[int, int]],
+    found: FoundNeurons | None,
+) -> Flops | None:
+    """Return the analytic account of all passes, and what a count of one of them on the meta device makes of it.
+
+    None for a model whose cost is not known from its shapes.
+    """
+    try:
+        shape = cost.Shape.from_config(config)
+    except UsageError:
+        return None
+    clusters = {path: neurons.cluster_count for path, neurons in found.selection.items()} if found else None
+    batches = [cost.Batch(*batch) for batch in account.batches]
+    distinct = [cost.Batch(rows, length, 0) for rows, length in below]
+    spent = cost.training(
+        shape, spec, batches, distinct=distinct, clusters=clusters, checkpointing=training.checkpointing
+    )
+    scored = [cost.Batch(rows, length, 1) for rows, length in found.shapes] if found else []
+    one = batches[len(batches) // 2]
+    same = [one] if below else []
+    counted = cost.counted(config, spec, one, clusters=clusters)
+    return Flops(
+        training=spent.total,
+        attribution=cost.attribution(shape, spec, scored).total,
+        counted_ratio=round(counted / cost.training(shape, spec, [one], distinct=same, clusters=clusters).total, 5),
+        headline=cost.headline(shape, spec, account.padded_tokens, checkpointing=training.checkpointing),
     )
 
 
@@ -104,72 +182,10 @@ def _report(account: Account, *, trainable_parameters: int, **known: Any) -> Tra
         training_seconds=round(account.seconds, 3),
         tokens=account.tokens,
         padded_tokens=account.padded_tokens,
+        tokens_per_second=round(account.tokens / account.seconds, 2),
         peak_memory_bytes=account.peak_memory_bytes,
         adapter_bytes=4 * trainable_parameters,
         first_loss=round(float(np.mean(account.losses[:3])), 4),
         last_loss=round(float(np.mean(account.losses[-3:])), 4),
         **known,
     )
-
-
-def find_neurons(
-    loaded: Loaded, spec: GoodVibeSpec, snippets: list[Labelled], *, seed: int, progress: Progress
-) -> tuple[selection.Selection, dict[str, Any]]:
-    """Return the selected and clustered rows of every target layer, and figures about them."""
-    layers = target_linears(loaded.model, spec.projections)
-    if spec.attribution == "random":
-        profiles = selection.random_profiles({name: layer.out_features for name, layer in layers.items()}, seed)
-        read = 0
-    else:
-        score = attribution.gradient_profiles if spec.attribution == "gradient" else attribution.activation_profiles
-        sample = subsample(snippets, spec.samples, seed)
-        read, done = len(sample), 0
-
-        def count(more: int) -> None:
-            nonlocal done
-            done += more
-            progress("attribute", done, read, "")
-
-        profiles = score(loaded.model, VerdictObjective(loaded.tokenizer), sample, progress=count)
-        profiles = {name: profile for name, profile in profiles.items() if name in layers}
-    clustered = 0
-
-    def count_layers(more: int) -> None:
-        nonlocal clustered
-        clustered += more
-        progress("cluster", clustered, len(layers), "")
-
-    chosen = selection.select(
-        profiles,
-        top_k=spec.top_k,
-        features=spec.features,
-        clusters=spec.clusters,
-        min_silhouette=spec.min_silhouette,
-        on_low_silhouette=spec.on_low_silhouette,
-        random_clusters=spec.random_clusters,
-        seed=seed,
-        progress=count_layers,
-    )
-    silhouettes = [neurons.silhouette for neurons in chosen.values() if np.isfinite(neurons.silhouette)]
-    return chosen, {
-        "attribution_samples": read,
-        "half_overlap": round(selection.overlap_of_halves(profiles, spec.top_k), 4) if read else None,
-        "rows": sum(len(neurons.rows) for neurons in chosen.values()),
-        "clusters": sum(neurons.cluster_count for neurons in chosen.values()),
-        "median_silhouette": round(float(np.median(silhouettes)), 4) if silhouettes else None,
-    }
-
-
-def subsample(snippets: list[Labelled], count: int, seed: int) -> list[Labelled]:
-    """Return `count` snippets, seeded, whole families (both sides of a pair) at a time, in their given order."""
-    families = list(dict.fromkeys(item.family for item in snippets))
-    order = np.random.default_rng(seed).permutation(len(families))
-    kept: set[str] = set()
-    size = 0
-    for place in order:
-        members = sum(item.family == families[place] for item in snippets)
-        if size and size + members > count:
-            break
-        kept.add(families[place])
-        size += members
-    return [item for item in snippets if item.family in kept]

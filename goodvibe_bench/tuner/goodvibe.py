@@ -72,8 +72,8 @@ class GoodVibeLayer(BaseTunerLayer):
     def __init__(self, base_layer: nn.Linear) -> None:
         self.base_layer = base_layer
         self.goodvibe_update = nn.ParameterDict({})
-        self.goodvibe_rows = BufferDict({}, persistent=True)
-        self.goodvibe_clusters = BufferDict({}, persistent=True)
+        self.goodvibe_rows: Any = BufferDict({}, persistent=True)
+        self.goodvibe_clusters: Any = BufferDict({}, persistent=True)
         self.in_features, self.out_features = base_layer.in_features, base_layer.out_features
         self._disable_adapters = False
         self.merged_adapters: list[str] = []

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from goodvibe_bench.types import PROJECTIONS, Noun
 
@@ -47,8 +47,11 @@ class GoodVibeSpec(Noun):
     """Attribution stops early once two halves of what it read agree on this share of the selected rows."""
     features: Literal["profile", "importance", "profile_normalised"] = "profile"
     """What k-means clusters: a row's per-sample scores, their mean, or the scores at unit length."""
-    clusters: tuple[int, int] | None = (2, 8)
-    """Inclusive range of k-means' k, of which the best silhouette wins; None updates every row on its own."""
+    clusters: Annotated[tuple[int, int] | None, BeforeValidator(lambda value: None if value == "none" else value)] = (
+        2,
+        8,
+    )
+    """Inclusive range of k-means' k, of which the best silhouette wins; "none" updates every row on its own."""
     min_silhouette: float = Field(default=0.05, ge=-1, le=1)
     """Below it clustering is skipped (section 5.1)."""
     on_low_silhouette: Literal["independent", "single", "freeze"] = "independent"

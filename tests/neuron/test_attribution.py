@@ -69,3 +69,39 @@ def test_the_head_is_never_a_target(loaded: Loaded):
     names = target_linears(loaded.model)
     assert len(names) == 2 * 7
     assert not any("lm_head" in name or "embed" in name for name in names)
+
+
+def top_layer(loaded: Loaded) -> dict[str, torch.nn.Linear]:
+    return target_linears(loaded.model, top_layers=1)
+
+
+def test_scores_of_the_top_layers_are_those_of_a_reading_of_all(loaded: Loaded, snippets: list[Labelled]):
+    objective = VerdictObjective(loaded.tokenizer, 64)
+    for score in (gradient_profiles, activation_profiles):
+        whole = score(loaded.model, objective, snippets)
+        top = score(loaded.model, objective, snippets, layers=top_layer(loaded))
+        assert set(top) == set(top_layer(loaded)) < set(whole)
+        assert all(torch.equal(top[name], whole[name]) for name in top)
+
+
+def test_no_gradient_flows_below_the_lowest_scored_layer(loaded: Loaded, snippets: list[Labelled]):
+    asked = {}
+    handles = [
+        layer.register_forward_hook(lambda _m, _i, output, name=name: asked.update({name: output.requires_grad}))
+        for name, layer in target_linears(loaded.model).items()
+    ]
+    objective = VerdictObjective(loaded.tokenizer, 64)
+    gradient_profiles(loaded.model, objective, snippets[:2], layers=top_layer(loaded))
+    for handle in handles:
+        handle.remove()
+    assert {name for name, grad in asked.items() if grad} == set(top_layer(loaded))
+    assert len(asked) == 14
+
+
+def test_every_forward_pass_reports_its_mask(loaded: Loaded, snippets: list[Labelled]):
+    objective = VerdictObjective(loaded.tokenizer, 64)
+    masks: list[torch.Tensor] = []
+    gradient_profiles(loaded.model, objective, snippets, batch_size=4, on_batch=masks.append)
+    assert [len(mask) for mask in masks] == [4, 4, 2]
+    tokens = sum(len(example["input_ids"]) for example in objective.examples(snippets))
+    assert sum(int(mask.sum()) for mask in masks) == tokens

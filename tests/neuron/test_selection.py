@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from safetensors import safe_open
 
 from goodvibe_bench.neuron import selection
 
@@ -56,9 +55,19 @@ def test_halves_of_equal_samples_agree():
     assert selection.overlap_of_halves({"m": profile}, 10) == 1.0
 
 
-def test_a_saved_selection_holds_rows_clusters_and_the_note(tmp_path):
-    found = selection.select({"m": two_groups()}, top_k=5)
-    selection.save(found, tmp_path / "n.safetensors", {"model": "abc"})
-    with safe_open(tmp_path / "n.safetensors", "pt") as file:
-        assert file.metadata() == {"model": "abc"}
-        assert torch.equal(file.get_tensor("m.rows"), found["m"].rows)
+def test_halves_hold_whole_families_where_they_are_named():
+    # Secure and insecure sides alternate and have rows of their own; halves by family see both.
+    sides = torch.eye(2).repeat(4, 1)
+    families = ["a", "a", "b", "b", "c", "c", "d", "d"]
+    assert selection.overlap_of_halves({"m": sides}, 1) == 0.0
+    assert selection.overlap_of_halves({"m": sides}, 1, families) == 1.0
+
+
+def test_the_agreement_of_a_single_family_is_unknown():
+    assert np.isnan(selection.overlap_of_halves({"m": torch.ones(2, 4)}, 1, ["a", "a"]))
+
+
+def test_without_clusters_every_row_stands_alone():
+    found = selection.select({"m": two_groups()}, top_k=6, clusters=None)["m"]
+    assert found.clusters.tolist() == list(range(6))
+    assert np.isnan(found.silhouette)

@@ -9,8 +9,9 @@ from goodvibe_bench.model.load import Loaded
 from goodvibe_bench.objective.sft import SftObjective
 from goodvibe_bench.objective.training import Training
 from goodvibe_bench.trainer import TrainerDefinition
-from goodvibe_bench.trainer.loop import fit
-from goodvibe_bench.trainer.train import labelled, subsample, train
+from goodvibe_bench.trainer.loop import fit, last_checkpoint
+from goodvibe_bench.trainer.train import train
+from goodvibe_bench.tuner.attach import attach, fold
 from goodvibe_bench.types import Pair
 from tests.tiny import tiny_model
 
@@ -19,13 +20,17 @@ from tests.tiny import tiny_model
 def test_every_trainer_changes_the_model_lowers_the_loss_and_reports(name, tmp_path, pairs: list[Pair]):
     loaded = tiny_model(tmp_path / "model")
     definition = catalog.read("trainers", name, TrainerDefinition).content
-    definition = definition.model_copy(update={"training": Training(learning_rate=2e-2, epochs=6, batch_size=4)})
+    definition = definition.model_copy(update={"training": Training(learning_rate=1e-2, epochs=6, batch_size=4)})
     before = loaded.model.state_dict()["model.layers.0.self_attn.q_proj.weight"].clone()
     report = train(loaded, definition, pairs, seed=0, scratch=tmp_path)
     assert report.last_loss < report.first_loss
     assert report.steps == 18
     assert 0 < report.trainable_parameters <= report.total_parameters
     assert 0 < report.tokens <= report.padded_tokens
+    assert report.flops is not None
+    assert report.flops.counted_ratio == pytest.approx(1, abs=0.01)
+    assert (report.flops.attribution > 0) == (report.attribution_tokens > 0)
+    assert not (tmp_path / "trainer").exists()
     assert not torch.equal(before, loaded.model.state_dict()["model.layers.0.self_attn.q_proj.weight"])
     assert not any(weight.requires_grad for weight in loaded.model.parameters())
     json.dumps(report.model_dump(mode="json"), allow_nan=False)
@@ -48,9 +53,59 @@ def test_micro_batches_do_not_change_a_step(tmp_path, pairs: list[Pair]):
         loaded.model.requires_grad_(True)
         objective = SftObjective(loaded.tokenizer)
         numbers = Training(batch_size=4, micro_batch_size=micro, epochs=1, learning_rate=1e-3)
-        fit(loaded.model, objective, objective.examples(pairs[:4]), numbers, seed=0, scratch=tmp_path / "t")
+        fit(loaded.model, objective, objective.examples(pairs[:4]), numbers, seed=0, scratch=tmp_path / f"t{micro}")
         ends.append(loaded.model.state_dict())
     assert all(torch.allclose(ends[0][key], ends[1][key], atol=1e-4) for key in ends[0])
+
+
+@pytest.mark.parametrize("name", ["goodvibe", "lora", "full", "lora-top8"])
+def test_a_killed_training_goes_on_to_the_same_weights(name, tmp_path, pairs: list[Pair]):
+    """The loop is stopped by an exception at step 5, as a kill would; checkpoints are written every 2 steps."""
+    definition = catalog.read("trainers", name, TrainerDefinition).content
+    training = Training(learning_rate=1e-2, epochs=3, batch_size=4, save_every=2)
+    definition = definition.model_copy(update={"training": training, "presets": {}})
+
+    class KilledError(Exception):
+        pass
+
+    def kill(stage: str, done: int, total: int, text: str) -> None:
+        if stage == "train" and done == 5:
+            raise KilledError
+
+    whole = tiny_model(tmp_path / "a")
+    report = train(whole, definition, pairs, seed=0, scratch=tmp_path / "whole")
+    with pytest.raises(KilledError):
+        train(tiny_model(tmp_path / "a"), definition, pairs, seed=0, scratch=tmp_path / "cut", progress=kill)
+    cut, _ = last_checkpoint(tmp_path / "cut" / "trainer")
+    assert cut is not None
+    assert cut.name == "checkpoint-4"
+    resumed = tiny_model(tmp_path / "a")
+    again = train(resumed, definition, pairs, seed=0, scratch=tmp_path / "cut")
+    for key, weight in whole.model.state_dict().items():
+        assert torch.equal(weight, resumed.model.state_dict()[key]), key
+    assert (again.steps, again.tokens, again.last_loss) == (report.steps, report.tokens, report.last_loss)
+
+
+def test_a_checkpoint_without_its_account_was_cut_off_and_is_not_used(tmp_path):
+    (tmp_path / "checkpoint-4").mkdir()
+    assert last_checkpoint(tmp_path)[0] is None
+
+
+def test_top_layers_from_kept_states_train_as_the_whole_model_would(tmp_path, pairs: list[Pair]):
+    definition = catalog.read("trainers", "lora-top8", TrainerDefinition).content
+    tuner = definition.tuner.model_copy(update={"top_layers": 1})
+    definition = definition.model_copy(update={"tuner": tuner, "training": Training(learning_rate=1e-2, batch_size=4)})
+    kept = tiny_model(tmp_path / "a")
+    report = train(kept, definition, pairs, seed=0, scratch=tmp_path / "kept")
+    plain = tiny_model(tmp_path / "a")
+    attached = attach(plain.model, tuner)
+    objective = SftObjective(plain.tokenizer)
+    fit(attached.model, objective, objective.examples(pairs), definition.training, seed=0, scratch=tmp_path / "plain")
+    folded, _ = fold(attached)
+    for key, weight in folded.state_dict().items():
+        assert torch.allclose(weight, kept.model.state_dict()[key], atol=1e-5), key
+    assert report.flops is not None
+    assert report.flops.counted_ratio == pytest.approx(1, abs=0.01)
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(tmp_path, pairs: list[Pair]):
@@ -73,11 +128,3 @@ def test_the_carried_model_has_its_own_learning_rate():
     definition = catalog.read("trainers", "goodvibe", TrainerDefinition).content
     assert definition.training_for("smollm2-135m").learning_rate == 1e-3
     assert definition.training_for("Qwen/Qwen3-8B").learning_rate == 1e-4
-
-
-def test_a_subsample_keeps_both_sides_of_a_pair(pairs: list[Pair]):
-    sample = subsample(labelled(pairs), 8, seed=1)
-    assert len(sample) == 8
-    assert sum(item.label for item in sample) == 4
-    assert len({item.family for item in sample}) == 4
-    assert sample == subsample(labelled(pairs), 8, seed=1) != subsample(labelled(pairs), 8, seed=2)

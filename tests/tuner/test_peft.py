@@ -246,3 +246,35 @@ def test_experts_are_refused_loudly():
     )  # fmt: skip
     with pytest.raises(UsageError, match="mixture of experts"):
         target_linears(Qwen3MoeForCausalLM(config))
+
+
+def test_trl_trains_it_as_it_trains_any_adapter(tmp_path: Path):
+    trl = pytest.importorskip("trl", reason="the trl extra is not installed")
+    from datasets import Dataset
+
+    from tests.tiny import tiny_tokenizer
+
+    rows = [{"prompt": f"number {place}", "completion": f"int f{place}() {{ return {place}; }}"} for place in range(8)]
+    model = _base(tmp_path / "a")
+    trainer = trl.SFTTrainer(
+        model=model,
+        args=trl.SFTConfig(
+            output_dir=str(tmp_path / "out"),
+            learning_rate=1e-2,
+            per_device_train_batch_size=4,
+            num_train_epochs=1,
+            report_to=[],
+            disable_tqdm=True,
+            use_cpu=True,
+            bf16=False,
+            dataloader_pin_memory=False,
+            save_strategy="no",
+        ),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tiny_tokenizer(),
+        peft_config=GoodVibeConfig(task_type="CAUSAL_LM", selection=_rows_for(tmp_path / "a")),
+    )
+    trainer.train()
+    updates = [weight for weight in trainer.model.parameters() if weight.requires_grad]
+    assert len(updates) == 14
+    assert all(weight.abs().sum() > 0 for weight in updates)

@@ -1,0 +1,399 @@
+"""What training costs, from shapes alone: FLOPs, trained parameters, memory; and the same FLOPs counted on a step.
+
+A multiply-add is 2 FLOPs. Norms, activations, softmax and the optimiser's step are left out, as FlopCounterMode does.
+It allocates no weights and trains nothing: what it runs, it runs on the meta device.
+"""
+
+import copy
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn.functional import cross_entropy
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoModel, AutoModelForCausalLM
+
+from goodvibe_bench.errors import UsageError
+from goodvibe_bench.model.linears import layer_index, parameter_count, target_linears
+from goodvibe_bench.neuron.selection import Neurons, Selection
+from goodvibe_bench.tuner.attach import attach
+from goodvibe_bench.tuner.spec import FullSpec, GoodVibeSpec, LoraSpec, TunerSpec
+from goodvibe_bench.types import PROJECTIONS
+
+ASSUMED_CLUSTERS = 2
+"""Clusters a module before attribution: the best k was 2 in 204 of 210 modules of SmolLM2-135M."""
+
+Clusters = Mapping[str, int]
+"""Cluster counts by module path, as a selection has them."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows of one padded length in tokens, and how many of its last tokens get logits."""
+
+    rows: int
+    length: int
+    kept: int
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a dense decoder that decide its cost."""
+
+    hidden: int
+    intermediate: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    vocab: int
+    parameters: int
+    """Of the whole model, a vision tower included, tied ones once."""
+
+    @classmethod
+    def from_config(cls, config: Any) -> "Shape":
+        """Return the shape of the text decoder that a transformers config describes.
+
+        Raises UsageError for a mixture of experts and for a config without the usual names.
+        """
+        text = config.get_text_config()
+        if any(getattr(text, name, None) for name in ("num_experts", "num_local_experts", "n_routed_experts")):
+            raise UsageError(f"A {text.model_type} is a mixture of experts, whose cost is not known from its shapes.")
+        wanted = ("hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "vocab_size")
+        missing = [name for name in wanted if not isinstance(getattr(text, name, None), int)]
+        if missing:
+            raise UsageError(f"The config of a {text.model_type} has no {', '.join(missing)}; no cost can be told.")
+        heads = text.num_attention_heads
+        return cls(
+            hidden=text.hidden_size,
+            intermediate=text.intermediate_size,
+            layers=text.num_hidden_layers,
+            heads=heads,
+            kv_heads=getattr(text, "num_key_value_heads", None) or heads,
+            head_dim=getattr(text, "head_dim", None) or text.hidden_size // heads,
+            vocab=text.vocab_size,
+            parameters=parameter_count(_on_meta(AutoModelForCausalLM, config)),
+        )
+
+    @property
+    def linears(self) -> dict[str, tuple[int, int]]:
+        """Inputs and outputs of a block's seven linear layers."""
+        hidden, wide = self.hidden, self.intermediate
+        query, key = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        inner = [(hidden, query), (hidden, key), (hidden, key), (query, hidden), (hidden, wide), (hidden, wide)]
+        return dict(zip(PROJECTIONS, [*inner, (wide, hidden)], strict=True))
+
+    @property
+    def multiplied(self) -> int:
+        """N: weights that every token is multiplied with, the blocks' linear layers and the LM head."""
+        return self.layers * sum(din * dout for din, dout in self.linears.values()) + self.hidden * self.vocab
+
+
+@dataclass(frozen=True)
+class Cost:
+    """FLOPs by what they are for."""
+
+    forward: int = 0
+    backward: int = 0
+    """Of the base model: input gradients, and weight gradients where it is trained."""
+    adapter: int = 0
+    """Forward and backward of what the tuner adds."""
+    recomputed: int = 0
+    """Checkpointing's second forward of the blocks."""
+    below: int = 0
+    """The one forward of the layers below the trained ones."""
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(*(mine + theirs for mine, theirs in zip(vars(self).values(), vars(other).values(), strict=True)))
+
+    def __mul__(self, times: int) -> "Cost":
+        return Cost(*(value * times for value in vars(self).values()))
+
+    @property
+    def total(self) -> int:
+        return sum(vars(self).values())
+
+
+def first_trained(shape: Shape, spec: TunerSpec) -> int:
+    """Return the index of the lowest layer that is trained, and scored."""
+    top = spec.top_layers if isinstance(spec, LoraSpec | GoodVibeSpec) else None
+    return max(0, shape.layers - top) if top else 0
+
+
+def widths(shape: Shape, spec: TunerSpec, clusters: Clusters | None = None) -> list[dict[str, int]]:
+    """Return per layer and projection the adapter's rank: LoRA's, or GoodVibe's clusters.
+
+    `clusters` is what a selection has; without it random clusters and unclustered rows are exact, and k-means is
+    taken to find ASSUMED_CLUSTERS.
+    """
+    if not isinstance(spec, LoraSpec | GoodVibeSpec):
+        return [{} for _ in range(shape.layers)]
+    if clusters is not None and isinstance(spec, GoodVibeSpec):
+        known: list[dict[str, int]] = [{} for _ in range(shape.layers)]
+        for path, count in clusters.items():
+            known[layer_index(path)][path.rpartition(".")[2]] = count
+        return known
+    each = {name: _width(spec, shape.linears[name][1]) for name in spec.projections if name in shape.linears}
+    return [each if layer >= first_trained(shape, spec) else {} for layer in range(shape.layers)]
+
+
+def _width(spec: LoraSpec | GoodVibeSpec, outputs: int) -> int:
+    if isinstance(spec, LoraSpec):
+        return spec.rank
+    rows = min(spec.top_k, outputs)
+    if spec.random_clusters is not None:
+        return min(spec.random_clusters, rows)
+    return rows if spec.clusters is None else min(rows, max(spec.clusters[0], ASSUMED_CLUSTERS))
+
+
+def trainable_parameters(shape: Shape, spec: TunerSpec, clusters: Clusters | None = None) -> int:
+    """Return the number of trained parameters (the account of Table 2)."""
+    if isinstance(spec, FullSpec):
+        return shape.parameters
+    outputs = isinstance(spec, LoraSpec) and not spec.frozen_b
+    sizes = {name: din + outputs * dout for name, (din, dout) in shape.linears.items()}
+    return sum(width * sizes[name] for layer in widths(shape, spec, clusters) for name, width in layer.items())
+
+
+def adapter_bytes(shape: Shape, spec: TunerSpec, clusters: Clusters | None = None) -> int:
+    """Return the bytes of the trained parameters in float32; row numbers and file headers come on top."""
+    return 4 * trainable_parameters(shape, spec, clusters)
+
+
+def headline(shape: Shape, spec: TunerSpec, tokens: int, *, checkpointing: bool = False) -> int:
+    """Return the rule of thumb: 6N a token for full, 4N for adapters on all layers, 2N more with checkpointing."""
+    multiple = {"none": 0, "full": 6}.get(spec.kind, 4)
+    return (multiple + 2 * (checkpointing and multiple > 0)) * shape.multiplied * tokens
+
+
+def training(
+    shape: Shape,
+    spec: TunerSpec,
+    batches: Sequence[Batch],
+    *,
+    distinct: Sequence[Batch] = (),
+    clusters: Clusters | None = None,
+    checkpointing: bool = False,
+) -> Cost:
+    """Return the FLOPs of training on `batches`, which are those of all epochs.
+
+    With top_layers the layers below run forward once over `distinct`, the batches of one epoch, and the top ones
+    train from the hidden states so kept. Attention is counted in full, as eager attention computes it. Checkpointing
+    counts a whole forward more; torch stops it at the last tensor it needs, a little earlier.
+    """
+    if spec.kind == "none":
+        return Cost()
+    full, start = isinstance(spec, FullSpec), first_trained(shape, spec)
+    layers = widths(shape, spec, clusters)[start:]
+    found = Cost()
+    for batch, times in Counter(batches).items():
+        step, flows = Cost(), full
+        for tuned in layers:
+            block, flows = _block(shape, batch, tuned, flows, spec)
+            step += block if checkpointing and flows else Cost(block.forward, block.backward, block.adapter)
+        head = 2 * batch.rows * batch.kept * shape.hidden * shape.vocab
+        found += (step + Cost(forward=head, backward=head * (1 + full))) * times
+    return found + Cost(below=sum(start * _block_forward(shape, batch) for batch in distinct))
+
+
+def attribution(shape: Shape, spec: TunerSpec, batches: Sequence[Batch]) -> Cost:
+    """Return the FLOPs of scoring the rows on `batches` (section 3.3): one logit a row, no weight gradient.
+
+    Gradients flow to the embeddings, or to the input of the lowest scored layer; activations need no gradient.
+    """
+    if not isinstance(spec, GoodVibeSpec) or spec.attribution == "random":
+        return Cost()
+    start, found = first_trained(shape, spec), Cost()
+    for batch, times in Counter(batches).items():
+        head = 2 * batch.rows * shape.hidden * shape.vocab
+        above = _block(shape, batch, {}, True)[0] * (shape.layers - start)
+        backward = above.backward + head if spec.attribution == "gradient" else 0
+        found += Cost(above.forward + head, backward, below=start * _block_forward(shape, batch)) * times
+    return found
+
+
+def _block_forward(shape: Shape, batch: Batch) -> int:
+    attention = 4 * batch.rows * shape.heads * batch.length**2 * shape.head_dim
+    return attention + 2 * batch.rows * batch.length * sum(din * dout for din, dout in shape.linears.values())
+
+
+def _block(
+    shape: Shape, batch: Batch, tuned: dict[str, int], flows: bool, spec: TunerSpec | None = None
+) -> tuple[Cost, bool]:
+    """Return one block's FLOPs, and whether its output requires grad; `flows` says so of its input.
+
+    An adapter is A [width, d_in] and, LoRA's, B [d_out, width]. `recomputed` is the block's forward. Without `spec`
+    no weight is trained.
+    """
+    full, lora = isinstance(spec, FullSpec), isinstance(spec, LoraSpec)
+    trained_b = isinstance(spec, LoraSpec) and not spec.frozen_b
+    tokens = 2 * batch.rows * batch.length
+    product = tokens * shape.heads * batch.length * shape.head_dim
+    reached, products, leaves = _reached({*tuned, *(PROJECTIONS if full else ())}, flows)
+    backward, ahead, behind = products * product, 0, 0
+    for name, (din, dout) in shape.linears.items():
+        width = tuned.get(name, 0)
+        a, b = tokens * din * width, tokens * dout * width * lora
+        backward += tokens * din * dout * (full + reached[name])
+        ahead += a + b
+        behind += a * (1 + reached[name]) + b * (1 + trained_b)
+    forward = _block_forward(shape, batch)
+    return Cost(forward, backward, ahead + behind, recomputed=forward + ahead), leaves
+
+
+def _reached(tuned: set[str], flows: bool) -> tuple[dict[str, bool], int, bool]:
+    """Return which linear layers need an input gradient, how many of attention's four products backward forms
+    (dQ, dK, dP, dV), and whether the block's output requires grad."""
+    query, key, value = (flows or name in tuned for name in PROJECTIONS[:3])
+    attended = query or key or value
+    middle = flows or attended or "o_proj" in tuned
+    wide = middle or bool(tuned & {"gate_proj", "up_proj"})
+    needs = [flows, flows, flows, attended, middle, middle, wide]
+    products = query + key + value + (query or key)
+    return dict(zip(PROJECTIONS, needs, strict=True)), products, wide or "down_proj" in tuned
+
+
+def with_layers(config: Any, layers: int) -> Any:
+    """Return the text config with its last `layers` layers only."""
+    text = copy.deepcopy(config.get_text_config())
+    if getattr(text, "layer_types", None):
+        text.layer_types = list(text.layer_types)[text.num_hidden_layers - layers :]
+    text.num_hidden_layers = layers
+    return text
+
+
+def counted(config: Any, spec: TunerSpec, batch: Batch, *, clusters: Clusters | None = None) -> int:
+    """Return FlopCounterMode's FLOPs of one training step on the meta device, eager attention, no checkpointing.
+
+    With top_layers: of one forward of the layers below, and one step of the top ones from hidden states.
+    """
+    if spec.kind == "none":
+        return 0
+    shape = Shape.from_config(config)
+    start = first_trained(shape, spec)
+    step = _Step(config, shape, spec, batch, clusters)
+    with FlopCounterMode(display=False) as counter:
+        step.loss().backward()
+        if start:
+            ids = _ids(batch)
+            with torch.no_grad():
+                below = _on_meta(AutoModel, with_layers(config, start))
+                below(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
+    return counter.get_total_flops()
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes at the peak, by what holds them."""
+
+    weights: int
+    trained: int
+    """Float32 weights, gradients and AdamW's two states of the trained parameters."""
+    saved: int
+    """What the forward keeps for the backward."""
+    logits: int
+
+    @property
+    def total(self) -> int:
+        return sum(vars(self).values())
+
+
+def peak_memory(
+    config: Any,
+    spec: TunerSpec,
+    batch: Batch,
+    dtype: torch.dtype,
+    *,
+    clusters: Clusters | None = None,
+    checkpointing: bool = False,
+) -> Memory:
+    """Return an estimate of a training step's peak, its saved tensors found on the meta device.
+
+    Counted once per storage: all that autograd keeps, eager attention's probabilities included (fused kernels keep
+    far less), and the logits in `dtype` and in float32. Left out: gradients of activations, workspaces and
+    fragmentation of the allocator, the optimiser's temporaries, kept hidden states of top_layers, attribution.
+    Blocks are taken to be alike from the second on; with checkpointing, each block's input and one block in full. For
+    `full` in bfloat16, `weights` stands for the copies that autocast makes.
+    """
+    shape, size = Shape.from_config(config), dtype.itemsize
+    if spec.kind == "none":
+        return Memory(size * shape.parameters, 0, 0, 0)
+    depth = shape.layers - first_trained(shape, spec)
+    few = 1 if checkpointing else min(depth, 3)
+    saved = _Step(config, shape, spec, batch, clusters, dtype, few).saved()
+    if checkpointing:
+        saved += depth * batch.rows * batch.length * shape.hidden * size
+    elif depth > few:
+        saved += (depth - few) * (saved - _Step(config, shape, spec, batch, clusters, dtype, few - 1).saved())
+    trained = 16 * trainable_parameters(shape, spec, clusters)
+    logits = batch.rows * batch.kept * shape.vocab * (size + 4)
+    return Memory(size * shape.parameters, trained, saved, logits)
+
+
+class _Step:
+    """One training step of the trained layers on the meta device."""
+
+    def __init__(
+        self,
+        config: Any,
+        shape: Shape,
+        spec: FullSpec | LoraSpec | GoodVibeSpec,
+        batch: Batch,
+        clusters: Clusters | None,
+        dtype: torch.dtype = torch.float32,
+        layers: int | None = None,
+    ) -> None:
+        self.batch, start = batch, first_trained(shape, spec)
+        depth = layers or shape.layers - start
+        model = _on_meta(AutoModelForCausalLM, with_layers(config, depth), dtype)
+        if isinstance(spec, FullSpec):
+            self.model = model.requires_grad_(True)
+        else:
+            each = widths(shape, spec, clusters)[shape.layers - depth :]
+            chosen = _selection(model, each) if isinstance(spec, GoodVibeSpec) else None
+            self.model = attach(model, spec, chosen).model
+        hidden = torch.empty(batch.rows, batch.length, shape.hidden, dtype=dtype, device="meta")
+        self.words = {"inputs_embeds": hidden} if start else {"input_ids": _ids(batch)}
+
+    def loss(self) -> torch.Tensor:
+        """Return the loss as objective/sft.py forms it; from hidden states where layers below are cut off."""
+        ids, kept = _ids(self.batch), self.batch.kept
+        output = self.model(**self.words, attention_mask=torch.ones_like(ids), logits_to_keep=kept, use_cache=False)
+        return cross_entropy(output.logits.float().flatten(0, 1), ids[:, -kept:].flatten(), reduction="sum")
+
+    def saved(self) -> int:
+        """Return the bytes of all storages that the forward keeps for the backward, parameters excluded."""
+        weights = {weight.untyped_storage()._cdata for weight in self.model.parameters()}
+        kept: dict[int, torch.UntypedStorage] = {}
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            storage = tensor.untyped_storage()
+            if storage._cdata not in weights:
+                kept[storage._cdata] = storage
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            self.loss()
+        return sum(storage.nbytes() for storage in kept.values())
+
+
+def _selection(model: Any, each: list[dict[str, int]]) -> Selection:
+    """Return made-up rows of the right shapes: one a cluster suffices, for gathering costs no FLOPs."""
+    found = {}
+    for path in target_linears(model):
+        width = each[layer_index(path)].get(path.rpartition(".")[2], 0)
+        if width:
+            ids = torch.arange(width)
+            found[path] = Neurons(rows=ids, scores=torch.zeros(width), clusters=ids, silhouette=float("nan"))
+    return found
+
+
+def _ids(batch: Batch) -> torch.Tensor:
+    return torch.zeros(batch.rows, batch.length, dtype=torch.int64, device="meta")
+
+
+def _on_meta(kind: Any, config: Any, dtype: torch.dtype = torch.float32) -> Any:
+    with torch.device("meta"):
+        return kind.from_config(copy.deepcopy(config), attn_implementation="eager", dtype=dtype).train()

@@ -1,0 +1,243 @@
+"""Find the security neurons that a GoodVibe tuner trains, or take them from a file that was made of the same things.
+
+It trains nothing. Scores and choices are made in neuron/; here is only what to read, when to stop, and the file.
+"""
+
+import inspect
+import json
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from goodvibe_bench import catalog
+from goodvibe_bench.errors import UsageError
+from goodvibe_bench.model import linears
+from goodvibe_bench.model.load import Loaded
+from goodvibe_bench.neuron import attribution, selection, store
+from goodvibe_bench.neuron.attribution import Layers, Profiles
+from goodvibe_bench.objective import verdict
+from goodvibe_bench.tuner.spec import GoodVibeSpec
+from goodvibe_bench.types import Labelled
+
+FIRST_SNIPPETS = 64
+"""Read before the first look at whether halves agree."""
+MORE_SNIPPETS = 32
+"""Read between two looks."""
+
+
+@dataclass(frozen=True)
+class FoundNeurons:
+    """The neurons, figures about them, and what reading cost, or had cost when the file was made."""
+
+    selection: selection.Selection
+    figures: dict[str, Any]
+    tokens: int
+    """Real tokens that attribution read; 0 where it is random."""
+    shapes: tuple[tuple[int, int], ...]
+    """(batch, padded length) of each of its forward passes."""
+    seconds: float
+    """What finding them took, when it was done."""
+
+
+@dataclass
+class _Reading:
+    """What was scored so far; profiles are [samples, d_out] a module, in the order of `snippets`."""
+
+    profiles: Profiles
+    snippets: list[Labelled] = field(default_factory=list)
+    tokens: int = 0
+    shapes: list[tuple[int, int]] = field(default_factory=list)
+    half_overlap: float = float("nan")
+
+
+def find_neurons(
+    loaded: Loaded,
+    spec: GoodVibeSpec,
+    snippets: list[Labelled],
+    path: Path,
+    *,
+    seed: int,
+    progress: Callable[[str, int, int, str], None] = lambda stage, done, total, text: None,
+) -> FoundNeurons:
+    """Return the selected and clustered rows of the spec's layers, and write them to the neuron file `path`.
+
+    A file there with the same key (model, dtype, snippets, template, spec, seed, code) is used instead of reading.
+    """
+    started = time.monotonic()
+    sample = [] if spec.attribution == "random" else subsample(snippets, spec.samples, seed)
+    key = _key(loaded, spec, sample, seed)
+    file, how = _reusable(path, key), "reused"
+    if file is None:
+        reading = _read(loaded, spec, sample, seed, progress)
+        chosen = _select(spec, reading.profiles, seed, progress)
+        store.write(path, chosen, reading.profiles, _note(loaded, spec, reading, seed, key, time.monotonic() - started))
+        file, how = store.read(path), "read"
+    shapes = tuple((int(rows), int(length)) for rows, length in json.loads(file.note["shapes"]))
+    return FoundNeurons(
+        file.selection, _figures(file, how), int(file.note["tokens"]), shapes, float(file.note["seconds"])
+    )
+
+
+def subsample(snippets: list[Labelled], count: int, seed: int) -> list[Labelled]:
+    """Return `count` snippets, seeded, whole families (both sides of a pair) at a time, in their given order.
+
+    Those of a smaller count are among those of a larger one.
+    """
+    families = list(dict.fromkeys(item.family for item in snippets))
+    order = np.random.default_rng(seed).permutation(len(families))
+    kept: set[str] = set()
+    size = 0
+    for place in order:
+        members = sum(item.family == families[place] for item in snippets)
+        if size and size + members > count:
+            break
+        kept.add(families[place])
+        size += members
+    return [item for item in snippets if item.family in kept]
+
+
+def _read(
+    loaded: Loaded,
+    spec: GoodVibeSpec,
+    sample: list[Labelled],
+    seed: int,
+    progress: Callable[[str, int, int, str], None],
+) -> _Reading:
+    """Score the spec's layers on a growing part of `sample` until its halves agree on the rows, or all is read."""
+    layers = linears.target_linears(loaded.model, spec.projections, spec.top_layers)
+    if spec.attribution == "random":
+        widths = {name: layer.out_features for name, layer in layers.items()}
+        return _Reading(selection.random_profiles(widths, seed))
+    reading = _Reading({})
+    for count in (*range(FIRST_SNIPPETS, spec.samples, MORE_SNIPPETS), spec.samples):
+        read = {item.family for item in reading.snippets}
+        fresh = [item for item in subsample(sample, count, seed) if item.family not in read]
+        if not fresh:
+            continue
+        _read_more(loaded, spec, layers, fresh, reading, lambda done: progress("attribute", done, len(sample), ""))
+        families = [item.family for item in reading.snippets]
+        reading.half_overlap = selection.overlap_of_halves(reading.profiles, spec.top_k, families)
+        if len(families) >= FIRST_SNIPPETS and reading.half_overlap >= spec.enough_overlap:
+            break
+    progress("attribute", len(reading.snippets), len(reading.snippets), f"halves agree on {reading.half_overlap:.0%}")
+    return reading
+
+
+def _read_more(
+    loaded: Loaded,
+    spec: GoodVibeSpec,
+    layers: Layers,
+    fresh: list[Labelled],
+    reading: _Reading,
+    progress: Callable[[int], None],
+) -> None:
+    """Add the scores of the `fresh` snippets, and the cost of reading them, to `reading`."""
+    score = attribution.gradient_profiles if spec.attribution == "gradient" else attribution.activation_profiles
+    done = len(reading.snippets)
+
+    def count(mask: torch.Tensor) -> None:
+        nonlocal done
+        done += len(mask)
+        reading.tokens += int(mask.sum())
+        reading.shapes.append((mask.shape[0], mask.shape[1]))
+        progress(done)
+
+    found = score(loaded.model, verdict.VerdictObjective(loaded.tokenizer), fresh, layers=layers, on_batch=count)
+    before = reading.profiles
+    reading.profiles = {
+        name: torch.cat([before[name], profile]) if before else profile for name, profile in found.items()
+    }
+    reading.snippets += fresh
+
+
+def _select(
+    spec: GoodVibeSpec, profiles: Profiles, seed: int, progress: Callable[[str, int, int, str], None]
+) -> selection.Selection:
+    clustered = 0
+
+    def count(more: int) -> None:
+        nonlocal clustered
+        clustered += more
+        progress("cluster", clustered, len(profiles), "")
+
+    return selection.select(
+        profiles,
+        top_k=spec.top_k,
+        features=spec.features,
+        clusters=spec.clusters,
+        min_silhouette=spec.min_silhouette,
+        on_low_silhouette=spec.on_low_silhouette,
+        random_clusters=spec.random_clusters,
+        seed=seed,
+        progress=count,
+    )
+
+
+def _key(loaded: Loaded, spec: GoodVibeSpec, sample: list[Labelled], seed: int) -> str:
+    """Return the digest of all that decides a neuron file: what may be read, by what, how, by which code of ours."""
+    unread = {"samples", "enough_overlap"} if spec.attribution == "random" else set()
+    return catalog.digest(
+        {
+            "model": [loaded.noun.digest, loaded.noun.adapter],
+            "dtype": str(loaded.model.dtype),
+            "template": _template(loaded),
+            "data": _data(sample),
+            "spec": spec.model_dump(mode="json", exclude=unread),
+            "seed": seed,
+            "code": [inspect.getsource(module) for module in (linears, attribution, selection, store, verdict)],
+        }
+    )
+
+
+def _note(loaded: Loaded, spec: GoodVibeSpec, reading: _Reading, seed: int, key: str, seconds: float) -> dict[str, str]:
+    overlap = reading.half_overlap
+    return {
+        "model": loaded.noun.digest,
+        "data": _data(reading.snippets),
+        "template": _template(loaded),
+        "dtype": str(loaded.model.dtype).removeprefix("torch."),
+        "attribution": spec.attribution,
+        "samples": str(len(reading.snippets)),
+        "tokens": str(reading.tokens),
+        "seconds": f"{seconds:.3f}",
+        "shapes": json.dumps(reading.shapes),
+        "seed": str(seed),
+        "half_overlap": f"{overlap:.4f}" if math.isfinite(overlap) else "",
+        "key": key,
+    }
+
+
+def _template(loaded: Loaded) -> str:
+    return catalog.digest(loaded.tokenizer.chat_template)
+
+
+def _data(snippets: list[Labelled]) -> str:
+    return catalog.digest([[item.id, item.code, item.label, item.family] for item in snippets])
+
+
+def _reusable(path: Path, key: str) -> store.NeuronFile | None:
+    """Return the neuron file at `path` if it is whole and made of the same things, else None."""
+    try:
+        file = store.read(path)
+    except UsageError:
+        return None
+    return file if file.note["key"] == key else None
+
+
+def _figures(file: store.NeuronFile, how: str) -> dict[str, Any]:
+    silhouettes = [found.silhouette for found in file.selection.values() if math.isfinite(found.silhouette)]
+    return {
+        "neurons": how,
+        "attribution_samples": int(file.note["samples"]),
+        "attribution_tokens": int(file.note["tokens"]),
+        "half_overlap": float(file.note["half_overlap"]) if file.note["half_overlap"] else None,
+        "rows": sum(len(found.rows) for found in file.selection.values()),
+        "clusters": sum(found.cluster_count for found in file.selection.values()),
+        "median_silhouette": round(float(np.median(silhouettes)), 4) if silhouettes else None,
+    }

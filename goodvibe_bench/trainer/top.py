@@ -1,0 +1,105 @@
+"""Train the last layers from hidden states that are computed once: what lies below a frozen cut never changes.
+
+It trains nothing itself. Two epochs over the top 8 of 32 layers then run the other 24 once, forward, instead of twice.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+from goodvibe_bench.model.chat import pad_left
+
+
+class _CutReachedError(Exception):
+    """Ends a forward pass at the cut."""
+
+
+def decoder_of(model: nn.Module) -> Any:
+    """Return the text decoder inside `model`: the module that holds the token embeddings and the numbered layers.
+
+    Raises ValueError where there is none.
+    """
+    for module in model.modules():
+        if isinstance(getattr(module, "layers", None), nn.ModuleList) and hasattr(module, "embed_tokens"):
+            return module
+    raise ValueError(f"a {type(model).__name__} has no decoder with embed_tokens and layers")
+
+
+@torch.no_grad()
+def hidden_below(
+    model: Any,
+    ids: Sequence[Sequence[int]],
+    top_layers: int,
+    *,
+    batch_tokens: int = 4096,
+    progress: Callable[[int], None] = lambda done: None,
+) -> tuple[list[torch.Tensor], list[tuple[int, int]]]:
+    """Return for each sequence of token ids the states that enter the last `top_layers` layers, on the CPU,
+    [tokens, hidden] in the model's dtype; and the (rows, padded length) of the forward passes.
+
+    Sequences of like length share a pass of about `batch_tokens` tokens.
+    """
+    order = sorted(range(len(ids)), key=lambda place: len(ids[place]))
+    found: dict[int, torch.Tensor] = {}
+    shapes = []
+    while order:
+        rows = max(1, batch_tokens // len(ids[order[0]]))
+        while rows > 1 and rows * len(ids[order[min(rows, len(order)) - 1]]) > batch_tokens:
+            rows -= 1
+        places, order = order[:rows], order[rows:]
+        tokens, mask, positions = pad_left([list(ids[place]) for place in places], 0)
+        states = _states_at_cut(model, tokens, mask, positions, top_layers)
+        for place, state in zip(places, states, strict=True):
+            found[place] = state[-len(ids[place]) :].to("cpu", copy=True)
+        shapes.append((len(places), tokens.shape[1]))
+        progress(len(places))
+    return [found[place] for place in range(len(ids))], shapes
+
+
+def _states_at_cut(
+    model: Any, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, top_layers: int
+) -> torch.Tensor:
+    decoder = decoder_of(model)
+    caught: list[torch.Tensor] = []
+
+    def stop(_layer: nn.Module, inputs: tuple[Any, ...], words: dict[str, Any]) -> None:
+        caught.append(inputs[0] if inputs else words["hidden_states"])
+        raise _CutReachedError
+
+    cut = max(0, len(decoder.layers) - top_layers)
+    handle = decoder.layers[cut].register_forward_pre_hook(stop, with_kwargs=True)
+    device = decoder.embed_tokens.weight.device
+    try:
+        decoder(
+            input_ids=ids.to(device),
+            attention_mask=mask.to(device),
+            position_ids=positions.to(device),
+            use_cache=False,
+        )
+    except _CutReachedError:
+        return caught[0]
+    finally:
+        handle.remove()
+    raise RuntimeError("the forward pass never reached the cut")
+
+
+@contextmanager
+def top_only(model: Any, top_layers: int) -> Iterator[None]:
+    """Cut `model` down to its last `top_layers` layers, so that it runs from hidden states given as inputs_embeds.
+
+    The layers below are kept aside and put back at the end; the model is changed in place.
+    """
+    decoder = decoder_of(model)
+    layers, types = decoder.layers, getattr(decoder.config, "layer_types", None)
+    decoder.layers = nn.ModuleList(list(layers)[-top_layers:])
+    if types:
+        decoder.config.layer_types = list(types)[-top_layers:]
+    try:
+        yield
+    finally:
+        decoder.layers = layers
+        if types:
+            decoder.config.layer_types = types

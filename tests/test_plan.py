@@ -1,0 +1,123 @@
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from goodvibe_bench import catalog, plan
+from goodvibe_bench.cli import main
+from goodvibe_bench.errors import UsageError
+from goodvibe_bench.plan import Workload
+from tests.tiny import tiny_folder
+
+Call = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
+    """Run `plan` in an empty folder; return exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+    names = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "COLUMNS": "200"}
+    for name, value in names.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["goodvibe-bench", "plan", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        code = ended.value.code
+        assert code is None or isinstance(code, int)
+        return code or 0, *capsys.readouterr()
+
+    return run
+
+
+def test_seven_models_are_known_and_their_configs_are_read() -> None:
+    assert list(plan.known()) == [
+        "codellama-7b-instruct",
+        "gemma-3-12b-it",
+        "gemma-3-4b-it",
+        "llama-3-8b-instruct",
+        "qwen3-14b",
+        "qwen3-8b",
+        "smollm2-135m",
+    ]
+    for name, facts in plan.known().items():
+        assert plan.read_config(name).model_type == facts.config["model_type"]
+
+
+@pytest.mark.parametrize("name", ["Qwen/Qwen3-14B", "qwen/qwen3-14b", "qwen3-14b"])
+def test_a_known_model_goes_by_its_hub_id_as_well(name: str) -> None:
+    assert plan.read_config(name).hidden_size == 5120
+
+
+def test_a_plan_of_the_papers_model_gives_its_exact_counts_and_the_reasons_for_differences() -> None:
+    plans, notes = plan.plan("codellama-7b-instruct", ("none", "lora", "goodvibe"), Workload())
+    base, lora, goodvibe = plans
+    assert (base.trainable_parameters, base.training_flops, base.attribution_flops, base.adapter_bytes) == (0,) * 4
+    assert (lora.trainable_parameters, lora.total_parameters) == (4_997_120, 6_738_546_688)
+    assert lora.adapter_bytes == 4 * lora.trainable_parameters
+    assert goodvibe.trainable_parameters == 2_277_376
+    assert lora.counted_over_analytic == pytest.approx(1, abs=0.01)
+    assert goodvibe.counted_over_analytic == pytest.approx(1, abs=0.01)
+    assert 13.5e9 < goodvibe.peak_memory_bytes < lora.peak_memory_bytes < 40e9
+    assert any(note.startswith("lora: 4.997 million trained, the paper prints 4.9") for note in notes)
+    assert any("2 clusters a module assumed" in note for note in notes)
+    assert any(note.startswith("Table 3") for note in notes)
+
+
+def test_exact_cluster_counts_are_not_called_assumed() -> None:
+    _, notes = plan.plan("smollm2-135m", ("goodvibe-no-clusters", "goodvibe-random-clusters"), Workload(pairs=2))
+    assert not any("assumed" in note for note in notes)
+
+
+def test_attribution_reads_no_more_snippets_than_there_are() -> None:
+    few, many = (plan.plan("smollm2-135m", ("goodvibe",), Workload(pairs=n))[0][0] for n in (8, 800))
+    assert many.attribution_flops == 10 * few.attribution_flops
+
+
+def test_a_local_folder_needs_its_config_only(tmp_path: Path) -> None:
+    folder = tiny_folder(tmp_path / "tiny", kind="qwen3")
+    (folder / "model.safetensors").unlink()
+    (found,), _ = plan.plan(str(folder), ("full",), Workload(pairs=3, tokens_per_pair=16, micro_batch=2))
+    assert found.trainable_parameters == found.total_parameters > 0
+    assert found.paper_millions is None
+
+
+def test_an_answer_longer_than_its_example_is_refused() -> None:
+    with pytest.raises(UsageError, match="leaves no prompt"):
+        plan.plan("smollm2-135m", ("lora",), Workload(tokens_per_pair=16, answer_tokens=16))
+
+
+@pytest.mark.parametrize(("name", "word"), [("smollm2-135n", "'smollm2-135m'"), ("nobody/nothing", "could not be")])
+def test_an_unknown_model_is_refused(call: Call, name: str, word: str) -> None:
+    code, out, err = call("--model", name, "--method", "lora")
+    assert (code, out) == (2, "")
+    assert word in err
+    assert "Traceback" not in err
+
+
+def test_an_unknown_method_is_refused(call: Call) -> None:
+    code, _, err = call("--model", "qwen3-8b", "--method", "lorra")
+    assert code == 2
+    assert "'lora'" in err
+
+
+def test_the_command_prints_a_table_and_notes(call: Call) -> None:
+    code, out, _ = call("--model", "smollm2-135m", "--method", "lora,goodvibe-top8", "--pairs", "4")
+    assert code == 0
+    assert "4 pairs of 512 tokens, 2 epochs" in out
+    assert "0.61056" in out
+    assert "clusters a module assumed" in out
+
+
+def test_json_has_every_method(call: Call) -> None:
+    code, out, _ = call("--model", "smollm2-135m", "--method", "none,lora", "--pairs", "4", "--json")
+    assert code == 0
+    assert [one["method"] for one in json.loads(out)["plans"]] == ["none", "lora"]
+
+
+def test_the_wheel_carries_the_models() -> None:
+    text = (catalog.root() / "pyproject.toml").read_text()
+    assert 'models = "goodvibe_bench/definitions/models"' in text

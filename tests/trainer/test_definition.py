@@ -1,0 +1,42 @@
+import pytest
+
+from goodvibe_bench import catalog
+from goodvibe_bench.trainer import TrainerDefinition
+
+
+def _read(name: str) -> TrainerDefinition:
+    return catalog.read("trainers", name, TrainerDefinition).content
+
+
+def test_an_override_wins_over_a_preset():
+    changed = _read("goodvibe").with_overrides({"training.learning_rate": "5e-4"})
+    assert changed.training_for("smollm2-135m").learning_rate == 5e-4
+    assert changed.training_for("another").learning_rate == 5e-4
+
+
+@pytest.mark.parametrize(("text", "value"), [("[4, 5]", [4, 5]), ("none", None)])
+def test_lists_and_words_are_read_as_toml_reads_them(text: str, value: object):
+    changed = _read("goodvibe").with_overrides({"tuner.clusters": text})
+    assert changed.model_dump(mode="json")["tuner"]["clusters"] == value
+
+
+def test_a_value_that_does_not_fit_is_refused():
+    with pytest.raises(ValueError, match="clusters"):
+        _read("goodvibe").with_overrides({"tuner.clusters": "3,3"})
+
+
+def test_keys_that_a_trainer_lacks_are_left_out():
+    assert _read("full").with_overrides({"tuner.top_k": "7"}) == _read("full")
+
+
+def test_controls_differ_from_goodvibe_in_what_they_control():
+    goodvibe = _read("goodvibe").tuner.model_dump()
+
+    def changed(name: str) -> dict[str, object]:
+        return {key: value for key, value in _read(name).tuner.model_dump().items() if goodvibe[key] != value}
+
+    assert changed("goodvibe-activation") == {"attribution": "activation"}
+    assert changed("goodvibe-random-rows") == {"attribution": "random", "random_clusters": 2}
+    assert changed("goodvibe-random-clusters") == {"random_clusters": 2}
+    assert changed("goodvibe-no-clusters") == {"clusters": None}
+    assert changed("goodvibe-top8") == {"top_layers": 8}

@@ -1,0 +1,44 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from goodvibe_bench.trainer.loop import ByLength
+
+LENGTHS = st.lists(st.integers(1, 1000), min_size=1, max_size=60)
+
+
+def _batches(sampler: ByLength) -> list[list[int]]:
+    rows = list(sampler)
+    return [rows[start : start + sampler.batch_size] for start in range(0, len(rows), sampler.batch_size)]
+
+
+@given(LENGTHS, st.integers(1, 8), st.integers(0, 3))
+def test_every_row_comes_once_an_epoch(lengths: list[int], batch_size: int, epoch: int):
+    sampler = ByLength(lengths, batch_size, 0)
+    sampler.set_epoch(epoch)
+    assert sorted(sampler) == list(range(len(lengths)))
+    assert len(sampler) == len(lengths)
+
+
+def test_the_order_hangs_on_seed_and_epoch_alone():
+    lengths = list(np.random.default_rng(0).integers(1, 500, 40))
+    first = list(ByLength(lengths, 4, 0))
+    assert first == list(ByLength(lengths, 4, 0))
+    assert first != list(ByLength(lengths, 4, 1))
+    later = ByLength(lengths, 4, 0)
+    later.set_epoch(1)
+    assert first != list(later)
+
+
+def test_batches_hold_rows_of_like_length():
+    lengths = list(np.random.default_rng(0).integers(1, 500, 400))
+    padded = sum(len(batch) * max(lengths[row] for row in batch) for batch in _batches(ByLength(lengths, 4, 0)))
+    assert padded < 1.1 * sum(lengths)
+
+
+def test_the_same_rows_do_not_always_meet():
+    lengths = [100] * 64
+    first = {frozenset(batch) for batch in _batches(ByLength(lengths, 4, 0))}
+    later = ByLength(lengths, 4, 0)
+    later.set_epoch(1)
+    assert not first & {frozenset(batch) for batch in _batches(later)}

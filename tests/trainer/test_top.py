@@ -1,0 +1,43 @@
+import copy
+
+import pytest
+import torch
+
+from goodvibe_bench.model.load import Loaded
+from goodvibe_bench.trainer.top import decoder_of, hidden_below, top_only
+
+IDS = [list(range(5, 5 + length)) for length in (7, 20, 12, 31)]
+
+
+def test_the_top_layers_answer_from_kept_states_as_the_whole_model_does(loaded: Loaded):
+    states, shapes = hidden_below(loaded.model, IDS, 1, batch_tokens=64)
+    assert sum(rows for rows, _ in shapes) == len(IDS)
+    assert len(shapes) > 1
+    for ids, state in zip(IDS, states, strict=True):
+        tokens = torch.tensor([ids])
+        with torch.no_grad():
+            whole = loaded.model(input_ids=tokens, use_cache=False).logits
+            with top_only(loaded.model, 1):
+                cut = loaded.model(inputs_embeds=state.unsqueeze(0), use_cache=False).logits
+        assert torch.allclose(cut, whole, atol=1e-5)
+
+
+def test_the_cut_is_undone(loaded: Loaded):
+    before = list(decoder_of(loaded.model).layers)
+    types = copy.copy(getattr(loaded.model.config, "layer_types", None))
+    with top_only(loaded.model, 1):
+        assert len(decoder_of(loaded.model).layers) == 1
+    assert list(decoder_of(loaded.model).layers) == before
+    assert getattr(loaded.model.config, "layer_types", None) == types
+
+
+def test_states_do_not_depend_on_the_batch(loaded: Loaded):
+    one, _ = hidden_below(loaded.model, IDS, 1, batch_tokens=1)
+    many, shapes = hidden_below(loaded.model, IDS, 1, batch_tokens=4096)
+    assert len(shapes) == 1
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(one, many, strict=True))
+
+
+def test_a_model_without_a_decoder_is_refused():
+    with pytest.raises(ValueError, match="no decoder"):
+        decoder_of(torch.nn.Linear(2, 2))
