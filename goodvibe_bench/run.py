@@ -25,7 +25,7 @@ from goodvibe_bench.generator.sampling import Sampling
 from goodvibe_bench.judge import JudgeDefinition
 from goodvibe_bench.judge import load as judges
 from goodvibe_bench.model import locate
-from goodvibe_bench.result import score, store
+from goodvibe_bench.result import account, score, store
 from goodvibe_bench.task import load as load_task
 from goodvibe_bench.task.load import Quality, crossing_twins
 from goodvibe_bench.trainer import processes
@@ -310,14 +310,17 @@ def _result(
 ) -> Result:
     rows = [score.outcome_row(record) for record in records]
     noun = models[0].noun if len(models) == 1 else _together([model.noun for model in models])
+    reports = tuple(model.report for model in models if model.report)
+    hashes, date = {task.name: task.digest for task in tasks}, score.now()
+    words = trainer.content.model_dump(mode="json")
     return Result(
+        **account.blocks(trainer.name, words, noun, reports, hashes, versions(), date),
         schema_version=score.SCHEMA_VERSION,
         results=score.metrics(rows),
-        config=request.model_dump(mode="json", exclude={"methods", "output", "scratch", "data"})
-        | {"trainer": trainer.content.model_dump(mode="json")},
+        config=request.model_dump(mode="json", exclude={"methods", "output", "scratch", "data"}) | {"trainer": words},
         versions=versions(),
-        task_hashes={task.name: task.digest for task in tasks},
-        date=score.now(),
+        task_hashes=hashes,
+        date=date,
         model=noun,
         method=trainer.name,
         seed=request.seed,
@@ -330,7 +333,7 @@ def _result(
             },
         },
         outcomes=rows,
-        training=tuple(model.report for model in models if model.report),
+        training=reports,
         provenance={
             "code": code_digest(),
             "trainer_digest": trainer.digest,

@@ -221,6 +221,10 @@ class Result(Noun):
     """Per sample: task, prompt_id, family, language, attempt, outcome, label, p_unsafe, parses, unusable."""
     training: tuple[TrainReport, ...]
     """One report a trained model: none for the base, one a language where each has its own."""
+    run_info: dict[str, Any]
+    train_info: dict[str, Any]
+    meta_info: dict[str, Any]
+    """These three as PEFT's method comparison has them: what was run, what it cost, on what."""
     provenance: dict[str, Any]
 
 

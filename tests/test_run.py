@@ -59,6 +59,11 @@ def test_a_run_writes_a_result_for_each_method(request_: Request):
     assert [result.method for result, _ in found] == ["none", "short"]
     base, tuned = (result for result, _ in found)
     assert base.training == ()
+    assert base.train_info["flops"] == 0
+    assert tuned.train_info["flops"] > 0
+    assert tuned.train_info["num_trainable_params"] == tuned.training[0].trainable_parameters
+    assert tuned.run_info["peft_config"]["kind"] == "goodvibe"
+    assert tuned.meta_info["package_info"]["peft"]
     assert tuned.training[0].trainable_parameters > 0
     assert base.model.digest != tuned.model.digest
     for result, path in found:

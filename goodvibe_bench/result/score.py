@@ -7,7 +7,7 @@ from typing import Any
 from goodvibe_bench.metric.rate import rate_of
 from goodvibe_bench.types import Estimate, Outcome, Record
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 OUTCOME_KEYS = {"task", "prompt_id", "language", "attempt", "outcome", "label", "p_unsafe", "unusable"}
 """What every sample in a result must have, for its rates to be computed again."""
 

@@ -6,7 +6,7 @@ import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -70,6 +70,9 @@ def read_result(path: Path) -> Result:
     except OSError as error:
         raise UsageError(f"Result {str(path)!r} cannot be read: {error.strerror}.") from error
     except ValidationError as error:
+        version = _schema_version(path)
+        if isinstance(version, int) and version != SCHEMA_VERSION:
+            raise UsageError(f"{path} has schema version {version}; this release reads {SCHEMA_VERSION}.") from error
         fault = error.errors(include_url=False)[0]
         place = ".".join(map(str, fault["loc"])) or "file"
         raise UsageError(f"{path} is no goodvibe-bench result ({place}: {fault['msg']}).") from error
@@ -78,6 +81,14 @@ def read_result(path: Path) -> Result:
     if not result.outcomes or any(OUTCOME_KEYS - set(row) for row in result.outcomes) or "name" not in result.judge:
         raise UsageError(f"{path} is no whole goodvibe-bench result: samples, their outcomes or its judge are missing.")
     return result
+
+
+def _schema_version(path: Path) -> Any:
+    try:
+        words = json.loads(path.read_bytes())
+    except ValueError:
+        return None
+    return words.get("schema_version") if isinstance(words, dict) else None
 
 
 def read_results(places: Iterable[Path]) -> list[Result]:

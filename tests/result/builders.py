@@ -53,6 +53,9 @@ def result(rows: list[Any], model: str = "tiny", method: str = "none", **words: 
         "judge": {"name": "j", "digest": "d"},
         "outcomes": rows,
         "training": (),
+        "run_info": {},
+        "train_info": {},
+        "meta_info": {},
         "provenance": {},
     }
     return Result.model_validate(fields | words)

@@ -124,6 +124,7 @@ def test_no_results_are_a_usage_error(tmp_path: Path, place: str) -> None:
     ("change", "words"),
     [
         ({"schema_version": 99}, "schema version 99"),
+        ({"schema_version": 1, "training": [{"steps": 1}]}, "schema version 1"),
         ({"outcomes": []}, "samples"),
         ({"outcomes": [{"task": "cpp"}]}, "whole"),
     ],
