@@ -236,9 +236,10 @@ def _block(
     for name, (din, dout) in shape.linears.items():
         width = tuned.get(name, 0)
         a, b = tokens * din * width, tokens * dout * width * lora
+        shared = tokens * width * min(spec.top_k, dout) if isinstance(spec, GoodVibeSpec) else 0
         backward += tokens * din * dout * (full + reached[name])
-        ahead += a + b
-        behind += a * (1 + reached[name]) + b * (1 + trained_b)
+        ahead += a + b + shared
+        behind += a * (1 + reached[name]) + b * (1 + trained_b) + shared
     forward = _block_forward(shape, batch)
     return Cost(forward, backward, ahead + behind, recomputed=forward + ahead), leaves
 
@@ -352,7 +353,7 @@ class _Step:
             self.model = model.requires_grad_(True)
         else:
             each = widths(shape, spec, clusters)[shape.layers - depth :]
-            chosen = _selection(model, each) if isinstance(spec, GoodVibeSpec) else None
+            chosen = _selection(model, each, spec.top_k) if isinstance(spec, GoodVibeSpec) else None
             self.model = attach(model, spec, chosen).model
         hidden = torch.empty(batch.rows, batch.length, shape.hidden, dtype=dtype, device="meta")
         self.words = {"inputs_embeds": hidden} if start else {"input_ids": _ids(batch)}
@@ -379,14 +380,14 @@ class _Step:
         return sum(storage.nbytes() for storage in kept.values())
 
 
-def _selection(model: Any, each: list[dict[str, int]]) -> Selection:
-    """Return made-up rows of the right shapes: one a cluster suffices, for gathering costs no FLOPs."""
+def _selection(model: Any, each: list[dict[str, int]], top_k: int) -> Selection:
+    """Return made-up rows of the right shapes."""
     found = {}
-    for path in target_linears(model):
+    for path, layer in target_linears(model).items():
         width = each[layer_index(path)].get(path.rpartition(".")[2], 0)
         if width:
-            ids = torch.arange(width)
-            found[path] = Neurons(rows=ids, scores=torch.zeros(width), clusters=ids, silhouette=float("nan"))
+            rows = torch.arange(min(top_k, layer.out_features))
+            found[path] = Neurons(rows, torch.zeros(len(rows)), rows % width, float("nan"))
     return found
 
 

@@ -125,6 +125,39 @@ class GoodVibeLayer(BaseTunerLayer):
             cast(nn.Linear, self.get_base_layer()).weight[self.goodvibe_rows[name]] = self._before.pop(name)
 
 
+class _TunedLinear(torch.autograd.Function):
+    """y = W x + b, y[rows] += (U x)[clusters] with W frozen, in one node (eq. 7).
+
+    Autograd's own nodes would copy y, scatter the rows' gradients one by one and add two input gradients. The
+    backward pass keeps x, once for the layers that share it.
+    """
+
+    @staticmethod
+    def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any,
+        x: torch.Tensor,
+        weight: torch.Tensor,
+        bias: torch.Tensor | None,
+        update: torch.Tensor,
+        rows: torch.Tensor,
+        clusters: torch.Tensor,
+    ) -> torch.Tensor:
+        shared = update.to(x.dtype)
+        members = functional.one_hot(clusters, len(update)).to(x.dtype)
+        ctx.save_for_backward(x, weight, shared, rows, members)
+        y = functional.linear(x, weight, bias)
+        added = functional.linear(functional.linear(x, shared), members)
+        return y.scatter_add_(-1, rows.expand(added.shape), added)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        x, weight, shared, rows, members = ctx.saved_tensors
+        flat = gradient.flatten(0, -2)
+        summed = flat.gather(-1, rows.expand(len(flat), -1)) @ members
+        to_x = torch.addmm(flat @ weight, summed, shared).view_as(x) if ctx.needs_input_grad[0] else None
+        return to_x, None, None, (summed.T @ x.flatten(0, -2)).float(), None, None
+
+
 class GoodVibeLinear(nn.Module, GoodVibeLayer):
     """A frozen linear layer with a cluster-shared update of some of its output rows."""
 
@@ -136,15 +169,30 @@ class GoodVibeLinear(nn.Module, GoodVibeLayer):
         """Return base(x) with the clusters' shared contributions added to the selected rows."""
         if self.disable_adapters and self.merged:
             self.unmerge()
-        y = self.base_layer(x, *args)
-        if self.disable_adapters or self.merged:
-            return y
-        for name in self.active_adapters:
-            if name in self.goodvibe_update:
-                shared = functional.linear(x, self.goodvibe_update[name].to(x.dtype))
-                added = shared[..., self.goodvibe_clusters[name]].to(y.dtype)
-                y = y.index_add(-1, self.goodvibe_rows[name], added)
+        base, active = self.base_layer, [name for name in self.active_adapters if name in self.goodvibe_update]
+        if self.disable_adapters or self.merged or not active:
+            return base(x, *args)
+        if len(active) == 1 and _plain(base, x):
+            update, rows, ids = (part[active[0]] for part in self._parts())
+            return cast(torch.Tensor, _TunedLinear.apply(x, base.weight, base.bias, update, rows, ids))
+        y = base(x, *args)
+        for name in active:
+            update, rows, ids = (part[name] for part in self._parts())
+            shared = functional.linear(x, update.to(x.dtype))
+            y = y.index_add(-1, rows, shared.index_select(-1, ids).to(y.dtype))
         return y
+
+    def _parts(self) -> tuple[Any, Any, Any]:
+        return self.goodvibe_update, self.goodvibe_rows, self.goodvibe_clusters
+
+
+def _plain(base: nn.Module, x: torch.Tensor) -> bool:
+    """Return whether `base` is a frozen nn.Linear of x's own dtype with nothing watching it, outside of autocast."""
+    kind = x.device.type
+    if type(base) is not nn.Linear or (kind != "meta" and torch.is_autocast_enabled(kind)):
+        return False
+    watched = base._forward_hooks or base._forward_pre_hooks or base._backward_hooks or base._backward_pre_hooks
+    return not watched and not base.weight.requires_grad and base.weight.dtype == x.dtype
 
 
 class GoodVibeModel(BaseTuner):

@@ -167,3 +167,35 @@ def test_top_layers_tune_nothing_below(loaded: Loaded):
     trained = [name for name, weight in tuned.named_parameters() if weight.requires_grad]
     assert trained
     assert all(".layers.1." in name for name in trained)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_fast_path_computes_what_plain_autograd_computes(dtype: torch.dtype):
+    """A hook on the base layer, or autocast, takes the plain path: outputs and gradients must agree."""
+    torch.manual_seed(0)
+    base = torch.nn.Linear(12, 20).to(dtype).requires_grad_(False)
+    layer = goodvibe.GoodVibeLinear(base)
+    layer.add("default", torch.randperm(20)[:7], torch.arange(7) % 3, 3)
+    with torch.no_grad():
+        layer.goodvibe_update["default"].normal_()
+    found = []
+    for watched in (False, True):
+        handle = base.register_forward_hook(lambda *_: None) if watched else None
+        x = torch.linspace(-1, 1, 2 * 5 * 12).reshape(2, 5, 12).to(dtype).requires_grad_()
+        y = layer(x)
+        layer.zero_grad()
+        (y.float() * torch.arange(y.numel()).reshape(y.shape) / 100).sum().backward()
+        found.append((y.detach(), x.grad, layer.goodvibe_update["default"].grad.clone()))
+        if handle:
+            handle.remove()
+    near = 1e-5 if dtype == torch.float32 else 3e-2
+    for fast, plain in zip(*found, strict=True):
+        assert torch.allclose(fast.float(), plain.float(), rtol=near, atol=near)
+
+
+def test_under_autocast_it_trains_too(loaded: Loaded):
+    attached = attach(loaded.model, SPEC, some_rows(loaded))
+    before = logits(attached.model)
+    with torch.autocast("cpu", torch.bfloat16):
+        step(attached.model)
+    assert not torch.allclose(logits(attached.model), before, atol=1e-3)
