@@ -87,7 +87,7 @@ def _stock(name: str, loaded: Any, pairs: list[Any], folder: Path) -> dict[str, 
     from peft import LoraConfig
 
     from goodvibe_bench.model import chat
-    from goodvibe_bench.trainer.loop import peak_memory
+    from goodvibe_bench.trainer.memory import peak_memory
     from goodvibe_bench.types import PROJECTIONS
 
     tokenizer = loaded.tokenizer

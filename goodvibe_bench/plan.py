@@ -150,7 +150,7 @@ def _plan(config: Any, model: str, name: str, definition: TrainerDefinition, wor
     from goodvibe_bench.trainer import cost
 
     spec, shape = definition.tuner, cost.Shape.from_config(config)
-    checkpointing = definition.training_for(model).checkpointing
+    checkpointing = definition.training_for(model).checkpointing is True
     length, tokens = work.tokens_per_pair, work.pairs * work.tokens_per_pair * work.epochs
     kept = work.answer_tokens + 1 if work.answer_tokens else length
     full, rest = divmod(work.pairs, work.micro_batch)

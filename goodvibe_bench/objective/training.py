@@ -21,8 +21,8 @@ class Training(Noun):
     weight_decay: float = Field(default=0.0, ge=0)
     max_length: int = Field(default=1024, ge=16)
     """Examples with more tokens than this are left out, and counted."""
-    checkpointing: bool = False
-    """Gradient checkpointing: less memory for half as many FLOPs again."""
+    checkpointing: bool | Literal["auto"] = "auto"
+    """Gradient checkpointing: less memory for half as many FLOPs again; "auto" where a step would not fit without."""
     save_every: int = Field(default=25, ge=1)
     """Steps between two checkpoints; a killed training goes on from the last one."""
 

@@ -5,10 +5,8 @@ It knows neither tuners nor tasks: it steps whatever parameters require grad.
 
 import json
 import math
-import resource
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -21,6 +19,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from goodvibe_bench.objective.training import Training
 from goodvibe_bench.trainer import processes
+from goodvibe_bench.trainer.memory import peak_memory
 
 ACCOUNT = "account.json"
 BLUR = 0.1
@@ -215,7 +214,7 @@ def _arguments(model: Any, training: Training, seed: int, scratch: Path) -> Trai
         warmup_steps=training.warmup_ratio,
         lr_scheduler_type=training.schedule,
         weight_decay=training.weight_decay,
-        gradient_checkpointing=training.checkpointing,
+        gradient_checkpointing=training.checkpointing is True,
         bf16=next(model.parameters()).dtype == torch.float32 and _trains_all(model),
         use_cpu=model.device.type == "cpu",
         remove_unused_columns=False,
@@ -242,28 +241,3 @@ def _printer(loop: Trainer) -> Any:
 
     present = [type(callback) for callback in loop.callback_handler.callbacks]
     return PrinterCallback if PrinterCallback in present else type(None)
-
-
-@contextmanager
-def peak_memory(device: torch.device) -> Iterator[Callable[[], int]]:
-    """Yield a function that returns the peak of memory in bytes above the level at the start.
-
-    On a CUDA device that is the allocator's, elsewhere the process's resident set (Linux resets its peak).
-    """
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        start = torch.cuda.memory_allocated(device)
-        yield lambda: int(torch.cuda.max_memory_allocated(device) - start)
-        return
-    with suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")
-    start = _resident("VmRSS")
-    yield lambda: max(0, _resident("VmHWM") - start)
-
-
-def _resident(field: str) -> int:
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-    except OSError:
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))

@@ -20,6 +20,7 @@ from goodvibe_bench.objective.training import Training
 from goodvibe_bench.trainer import cost
 from goodvibe_bench.trainer.definition import TrainerDefinition
 from goodvibe_bench.trainer.loop import Account, fit
+from goodvibe_bench.trainer.memory import needs_checkpointing
 from goodvibe_bench.trainer.neurons import FoundNeurons, find_neurons
 from goodvibe_bench.trainer.top import hidden_below, top_only
 from goodvibe_bench.tuner.attach import Attached, attach, fold
@@ -59,6 +60,8 @@ def train(
     training = definition.training_for(loaded.noun.id)
     objective = SftObjective(loaded.tokenizer, training.max_length)
     examples = _examples(objective, pairs)
+    if training.checkpointing == "auto":
+        training = training.model_copy(update={"checkpointing": _too_big(loaded, spec, examples, training)})
     details: dict[str, Any] = {"left_out_too_long": len(pairs) - len(examples), "training": training.model_dump()}
     scratch.mkdir(parents=True, exist_ok=True)
     found = None
@@ -83,6 +86,18 @@ def train(
         fold_error=fold_error,
         details=details,
     )
+
+
+def _too_big(
+    loaded: Loaded, spec: FullSpec | LoraSpec | GoodVibeSpec, examples: list[dict[str, Any]], training: Training
+) -> bool:
+    """Return whether the longest micro-batch needs checkpointing; False where the model's cost is not known."""
+    longest = max(examples, key=lambda row: len(row["input_ids"]))
+    batch = cost.Batch(training.micro_batch_size, len(longest["input_ids"]), longest["answer_length"] + 1)
+    try:
+        return needs_checkpointing(loaded.model.config, spec, batch, loaded.model.dtype, loaded.device)
+    except UsageError:
+        return False
 
 
 def _fit(
@@ -151,7 +166,7 @@ def _flops(
     batches = [cost.Batch(*batch) for batch in account.batches]
     distinct = [cost.Batch(rows, length, 0) for rows, length in below]
     spent = cost.training(
-        shape, spec, batches, distinct=distinct, clusters=clusters, checkpointing=training.checkpointing
+        shape, spec, batches, distinct=distinct, clusters=clusters, checkpointing=training.checkpointing is True
     )
     scored = [cost.Batch(rows, length, 1) for rows, length in found.shapes] if found else []
     one = batches[len(batches) // 2]
@@ -161,7 +176,7 @@ def _flops(
         training=spent.total,
         attribution=cost.attribution(shape, spec, scored).total,
         counted_ratio=round(counted / cost.training(shape, spec, [one], distinct=same, clusters=clusters).total, 5),
-        headline=cost.headline(shape, spec, account.padded_tokens, checkpointing=training.checkpointing),
+        headline=cost.headline(shape, spec, account.padded_tokens, checkpointing=training.checkpointing is True),
     )
 
 
