@@ -147,7 +147,7 @@ def plan(model: str, methods: tuple[str, ...], work: Workload) -> tuple[list[Pla
 def _plan(config: Any, model: str, name: str, definition: TrainerDefinition, work: Workload) -> Plan:
     import torch
 
-    from goodvibe_bench.trainer import cost
+    from goodvibe_bench.trainer import cost, meta_step
 
     spec, shape = definition.tuner, cost.Shape.from_config(config)
     checkpointing = definition.training_for(model).checkpointing is True
@@ -169,7 +169,7 @@ def _plan(config: Any, model: str, name: str, definition: TrainerDefinition, wor
         else cost.headline(shape, spec, tokens, checkpointing=checkpointing),
         counted_over_analytic=_ratio(config, spec),
         adapter_bytes=cost.adapter_bytes(shape, spec),
-        peak_memory_bytes=cost.peak_memory(
+        peak_memory_bytes=meta_step.peak_memory(
             config, spec, epoch[0], getattr(torch, work.dtype), checkpointing=checkpointing
         ).total,
         paper_millions=None,
@@ -178,16 +178,17 @@ def _plan(config: Any, model: str, name: str, definition: TrainerDefinition, wor
 
 def _ratio(config: Any, spec: TunerSpec) -> float | None:
     """Return counted over analytic FLOPs of one small step on a few layers; None where nothing is trained."""
-    from goodvibe_bench.trainer import cost
+    from goodvibe_bench.model.meta import with_layers
+    from goodvibe_bench.trainer import cost, meta_step
 
     if spec.kind == "none":
         return None
-    few = cost.with_layers(config, min(_COUNTED_LAYERS, config.get_text_config().num_hidden_layers))
+    few = with_layers(config, min(_COUNTED_LAYERS, config.get_text_config().num_hidden_layers))
     if isinstance(spec, LoraSpec | GoodVibeSpec) and spec.top_layers:
         spec = spec.model_copy(update={"top_layers": min(spec.top_layers, max(1, few.num_hidden_layers // 2))})
     batch = cost.Batch(1, _COUNTED_TOKENS, _COUNTED_TOKENS)
     analytic = cost.training(cost.Shape.from_config(few), spec, [batch], distinct=[batch]).total
-    return cost.counted(few, spec, batch) / analytic
+    return meta_step.counted(few, spec, batch) / analytic
 
 
 def _snippets(spec: TunerSpec, work: Workload) -> int:

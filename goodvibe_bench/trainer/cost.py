@@ -1,24 +1,19 @@
-"""What training costs, from shapes alone: FLOPs, trained parameters, memory; and the same FLOPs counted on a step.
+"""What training costs, by formula from shapes alone: FLOPs and trained parameters.
 
 A multiply-add is 2 FLOPs. Norms, activations, softmax and the optimiser's step are left out, as FlopCounterMode does.
-It allocates no weights and trains nothing: what it runs, it runs on the meta device.
+It allocates no weights and runs nothing: meta_step.py counts the same FLOPs on a step.
 """
 
-import copy
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch.nn.functional import cross_entropy
-from torch.utils.flop_counter import FlopCounterMode
-from transformers import AutoModel, AutoModelForCausalLM
+from transformers import AutoModelForCausalLM
 
 from goodvibe_bench.errors import UsageError
-from goodvibe_bench.model.linears import layer_index, parameter_count, target_linears
-from goodvibe_bench.neuron.selection import Neurons, Selection
-from goodvibe_bench.tuner.attach import attach
+from goodvibe_bench.model.linears import layer_index, parameter_count
+from goodvibe_bench.model.meta import on_meta
 from goodvibe_bench.tuner.spec import FullSpec, GoodVibeSpec, LoraSpec, TunerSpec
 from goodvibe_bench.types import PROJECTIONS
 
@@ -74,7 +69,7 @@ class Shape:
             kv_heads=getattr(text, "num_key_value_heads", None) or heads,
             head_dim=getattr(text, "head_dim", None) or text.hidden_size // heads,
             vocab=text.vocab_size,
-            parameters=parameter_count(_on_meta(AutoModelForCausalLM, config)),
+            parameters=parameter_count(on_meta(AutoModelForCausalLM, config)),
         )
 
     @property
@@ -254,147 +249,3 @@ def _reached(tuned: set[str], flows: bool) -> tuple[dict[str, bool], int, bool]:
     needs = [flows, flows, flows, attended, middle, middle, wide]
     products = query + key + value + (query or key)
     return dict(zip(PROJECTIONS, needs, strict=True)), products, wide or "down_proj" in tuned
-
-
-def with_layers(config: Any, layers: int) -> Any:
-    """Return the text config with its last `layers` layers only."""
-    text = copy.deepcopy(config.get_text_config())
-    if getattr(text, "layer_types", None):
-        text.layer_types = list(text.layer_types)[text.num_hidden_layers - layers :]
-    text.num_hidden_layers = layers
-    return text
-
-
-def counted(config: Any, spec: TunerSpec, batch: Batch, *, clusters: Clusters | None = None) -> int:
-    """Return FlopCounterMode's FLOPs of one training step on the meta device, eager attention, no checkpointing.
-
-    With top_layers: of one forward of the layers below, and one step of the top ones from hidden states.
-    """
-    if spec.kind == "none":
-        return 0
-    shape = Shape.from_config(config)
-    start = first_trained(shape, spec)
-    step = _Step(config, shape, spec, batch, clusters)
-    with FlopCounterMode(display=False) as counter:
-        step.loss().backward()
-        if start:
-            ids = _ids(batch)
-            with torch.no_grad():
-                below = _on_meta(AutoModel, with_layers(config, start))
-                below(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
-    return counter.get_total_flops()
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Bytes at the peak, by what holds them."""
-
-    weights: int
-    trained: int
-    """Float32 weights, gradients and AdamW's two states of the trained parameters."""
-    saved: int
-    """What the forward keeps for the backward."""
-    logits: int
-
-    @property
-    def total(self) -> int:
-        return sum(vars(self).values())
-
-
-def peak_memory(
-    config: Any,
-    spec: TunerSpec,
-    batch: Batch,
-    dtype: torch.dtype,
-    *,
-    clusters: Clusters | None = None,
-    checkpointing: bool = False,
-) -> Memory:
-    """Return an estimate of a training step's peak, its saved tensors found on the meta device.
-
-    Counted once per storage: all that autograd keeps, eager attention's probabilities included (fused kernels keep
-    far less), and the logits in `dtype` and in float32. Left out: gradients of activations, workspaces and
-    fragmentation of the allocator, the optimiser's temporaries, kept hidden states of top_layers, attribution.
-    Blocks are taken to be alike from the second on; with checkpointing, each block's input and one block in full. For
-    `full` in bfloat16, `weights` stands for the copies that autocast makes.
-    """
-    shape, size = Shape.from_config(config), dtype.itemsize
-    if spec.kind == "none":
-        return Memory(size * shape.parameters, 0, 0, 0)
-    depth = shape.layers - first_trained(shape, spec)
-    few = 1 if checkpointing else min(depth, 3)
-    saved = _Step(config, shape, spec, batch, clusters, dtype, few).saved()
-    if checkpointing:
-        saved += depth * batch.rows * batch.length * shape.hidden * size
-    elif depth > few:
-        saved += (depth - few) * (saved - _Step(config, shape, spec, batch, clusters, dtype, few - 1).saved())
-    trained = 16 * trainable_parameters(shape, spec, clusters)
-    logits = batch.rows * batch.kept * shape.vocab * (size + 4)
-    return Memory(size * shape.parameters, trained, saved, logits)
-
-
-class _Step:
-    """One training step of the trained layers on the meta device."""
-
-    def __init__(
-        self,
-        config: Any,
-        shape: Shape,
-        spec: FullSpec | LoraSpec | GoodVibeSpec,
-        batch: Batch,
-        clusters: Clusters | None,
-        dtype: torch.dtype = torch.float32,
-        layers: int | None = None,
-    ) -> None:
-        self.batch, start = batch, first_trained(shape, spec)
-        depth = layers or shape.layers - start
-        model = _on_meta(AutoModelForCausalLM, with_layers(config, depth), dtype)
-        if isinstance(spec, FullSpec):
-            self.model = model.requires_grad_(True)
-        else:
-            each = widths(shape, spec, clusters)[shape.layers - depth :]
-            chosen = _selection(model, each, spec.top_k) if isinstance(spec, GoodVibeSpec) else None
-            self.model = attach(model, spec, chosen).model
-        hidden = torch.empty(batch.rows, batch.length, shape.hidden, dtype=dtype, device="meta")
-        self.words = {"inputs_embeds": hidden} if start else {"input_ids": _ids(batch)}
-
-    def loss(self) -> torch.Tensor:
-        """Return the loss as objective/sft.py forms it; from hidden states where layers below are cut off."""
-        ids, kept = _ids(self.batch), self.batch.kept
-        output = self.model(**self.words, attention_mask=torch.ones_like(ids), logits_to_keep=kept, use_cache=False)
-        return cross_entropy(output.logits.float().flatten(0, 1), ids[:, -kept:].flatten(), reduction="sum")
-
-    def saved(self) -> int:
-        """Return the bytes of all storages that the forward keeps for the backward, parameters excluded."""
-        weights = {weight.untyped_storage()._cdata for weight in self.model.parameters()}
-        kept: dict[int, torch.UntypedStorage] = {}
-
-        def keep(tensor: torch.Tensor) -> torch.Tensor:
-            storage = tensor.untyped_storage()
-            if storage._cdata not in weights:
-                kept[storage._cdata] = storage
-            return tensor
-
-        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-            self.loss()
-        return sum(storage.nbytes() for storage in kept.values())
-
-
-def _selection(model: Any, each: list[dict[str, int]], top_k: int) -> Selection:
-    """Return made-up rows of the right shapes."""
-    found = {}
-    for path, layer in target_linears(model).items():
-        width = each[layer_index(path)].get(path.rpartition(".")[2], 0)
-        if width:
-            rows = torch.arange(min(top_k, layer.out_features))
-            found[path] = Neurons(rows, torch.zeros(len(rows)), rows % width, float("nan"))
-    return found
-
-
-def _ids(batch: Batch) -> torch.Tensor:
-    return torch.zeros(batch.rows, batch.length, dtype=torch.int64, device="meta")
-
-
-def _on_meta(kind: Any, config: Any, dtype: torch.dtype = torch.float32) -> Any:
-    with torch.device("meta"):
-        return kind.from_config(copy.deepcopy(config), attn_implementation="eager", dtype=dtype).train()

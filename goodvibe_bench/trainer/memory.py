@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from goodvibe_bench.trainer import cost
+from goodvibe_bench.trainer import cost, meta_step
 from goodvibe_bench.tuner.spec import FullSpec, GoodVibeSpec, LoraSpec
 
 ROOM = 0.8
@@ -22,7 +22,7 @@ def needs_checkpointing(
 
     The estimate takes attention as eager, so it is on the safe side. The weights are taken to be loaded.
     """
-    estimate = cost.peak_memory(config, spec, batch, dtype)
+    estimate = meta_step.peak_memory(config, spec, batch, dtype)
     return estimate.total - estimate.weights > ROOM * free_memory(device)
 
 

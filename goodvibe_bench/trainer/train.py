@@ -17,7 +17,7 @@ from goodvibe_bench.model.linears import parameter_count
 from goodvibe_bench.model.load import Loaded
 from goodvibe_bench.objective.sft import SftObjective
 from goodvibe_bench.objective.training import Training
-from goodvibe_bench.trainer import cost
+from goodvibe_bench.trainer import cost, meta_step
 from goodvibe_bench.trainer.definition import TrainerDefinition
 from goodvibe_bench.trainer.loop import Account, fit
 from goodvibe_bench.trainer.memory import needs_checkpointing
@@ -171,7 +171,7 @@ def _flops(
     scored = [cost.Batch(rows, length, 1) for rows, length in found.shapes] if found else []
     one = batches[len(batches) // 2]
     same = [one] if below else []
-    counted = cost.counted(config, spec, one, clusters=clusters)
+    counted = meta_step.counted(config, spec, one, clusters=clusters)
     return Flops(
         training=spent.total,
         attribution=cost.attribution(shape, spec, scored).total,

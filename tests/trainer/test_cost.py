@@ -11,7 +11,7 @@ from goodvibe_bench.model.load import Loaded
 from goodvibe_bench.neuron.attribution import gradient_profiles
 from goodvibe_bench.objective.verdict import VerdictObjective
 from goodvibe_bench.plan import read_config
-from goodvibe_bench.trainer import cost
+from goodvibe_bench.trainer import cost, meta_step
 from goodvibe_bench.trainer.cost import Batch, Shape
 from goodvibe_bench.tuner.spec import FullSpec, GoodVibeSpec, LoraSpec, NoneSpec, TunerSpec
 from goodvibe_bench.types import Labelled
@@ -43,14 +43,14 @@ def small(kind: str, kv_heads: int = 2) -> Any:
 def test_analytic_flops_are_those_counted_on_a_step(kind: str, kv_heads: int, spec: TunerSpec) -> None:
     config = small(kind, kv_heads)
     analytic = cost.training(Shape.from_config(config), spec, [BATCH], distinct=[BATCH]).total
-    assert cost.counted(config, spec, BATCH) == pytest.approx(analytic, rel=0.01)
+    assert meta_step.counted(config, spec, BATCH) == pytest.approx(analytic, rel=0.01)
 
 
 def test_known_cluster_counts_are_used_module_by_module() -> None:
     config, clusters = small("llama"), {"model.layers.1.self_attn.k_proj": 7, "model.layers.2.mlp.down_proj": 3}
     shape = Shape.from_config(config)
     analytic = cost.training(shape, GOODVIBE, [BATCH], clusters=clusters).total
-    assert cost.counted(config, GOODVIBE, BATCH, clusters=clusters) == pytest.approx(analytic, rel=0.01)
+    assert meta_step.counted(config, GOODVIBE, BATCH, clusters=clusters) == pytest.approx(analytic, rel=0.01)
     assert cost.trainable_parameters(shape, GOODVIBE, clusters) == 7 * 64 + 3 * 160
 
 
@@ -86,7 +86,7 @@ def test_random_rows_need_no_attribution_and_activations_no_backward() -> None:
 def test_the_base_model_costs_nothing() -> None:
     config, spec = small("llama"), NoneSpec(kind="none")
     shape = Shape.from_config(config)
-    assert cost.training(shape, spec, [BATCH]).total == cost.counted(config, spec, BATCH) == 0
+    assert cost.training(shape, spec, [BATCH]).total == meta_step.counted(config, spec, BATCH) == 0
     assert cost.trainable_parameters(shape, spec) == cost.adapter_bytes(shape, spec) == 0
 
 
@@ -145,7 +145,7 @@ def test_a_mixture_of_experts_is_refused() -> None:
 def test_trained_parameters_are_those_that_the_tuner_attaches(spec: TunerSpec) -> None:
     config = small("qwen3")
     shape = Shape.from_config(config)
-    model = cost._Step(config, shape, spec, BATCH, None).model  # type: ignore[arg-type]
+    model = meta_step.Step(config, shape, spec, BATCH, None).model  # type: ignore[arg-type]
     attached = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     assert attached == cost.trainable_parameters(shape, spec)
 
@@ -153,15 +153,15 @@ def test_trained_parameters_are_those_that_the_tuner_attaches(spec: TunerSpec) -
 def test_memory_grows_with_layers_as_the_saved_tensors_do() -> None:
     deep = AutoConfig.for_model(**small("llama").to_dict() | {"num_hidden_layers": 6})
     shape = Shape.from_config(deep)
-    whole = cost._Step(deep, shape, LORA, BATCH, None, torch.bfloat16).saved()
-    assert cost.peak_memory(deep, LORA, BATCH, torch.bfloat16).saved == whole
+    whole = meta_step.Step(deep, shape, LORA, BATCH, None, torch.bfloat16).saved()
+    assert meta_step.peak_memory(deep, LORA, BATCH, torch.bfloat16).saved == whole
 
 
 def test_memory_shrinks_with_checkpointing_and_top_layers_and_full_holds_16_bytes_a_parameter() -> None:
     config, batch = small("llama"), Batch(2, 128, 64)
     shape = Shape.from_config(config)
-    plain = cost.peak_memory(config, GOODVIBE, batch, torch.bfloat16)
-    assert cost.peak_memory(config, GOODVIBE, batch, torch.bfloat16, checkpointing=True).saved < plain.saved
-    assert cost.peak_memory(config, SPECS["goodvibe top"], batch, torch.bfloat16).saved < plain.saved
-    assert cost.peak_memory(config, FULL, batch, torch.bfloat16).trained == 16 * shape.parameters
+    plain = meta_step.peak_memory(config, GOODVIBE, batch, torch.bfloat16)
+    assert meta_step.peak_memory(config, GOODVIBE, batch, torch.bfloat16, checkpointing=True).saved < plain.saved
+    assert meta_step.peak_memory(config, SPECS["goodvibe top"], batch, torch.bfloat16).saved < plain.saved
+    assert meta_step.peak_memory(config, FULL, batch, torch.bfloat16).trained == 16 * shape.parameters
     assert plain.weights == 2 * shape.parameters
