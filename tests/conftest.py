@@ -1,10 +1,17 @@
 import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
+from goodvibe_bench.cli import main
 from goodvibe_bench.model.load import Loaded
 from goodvibe_bench.types import Labelled, Pair
 from tests.tiny import tiny_model
+
+Call = Callable[..., tuple[int, str, str]]
+"""Words of the command line in; exit code, standard output and standard error out."""
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -39,3 +46,26 @@ def snippets() -> list[Labelled]:
         Labelled(id=str(i), code="int x = 1;\n" * (i + 1), language="cpp", label=1 if i % 2 else 0, family=str(i // 2))
         for i in range(10)
     ]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
+    """Run the command line in an empty folder; return exit code, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+    for name, value in {
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        "COLUMNS": "200",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("GOODVIBE_BENCH_DATA", raising=False)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["goodvibe-bench", *words])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        code = ended.value.code
+        assert code is None or isinstance(code, int)
+        return code or 0, *capsys.readouterr()
+
+    return run

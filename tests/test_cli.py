@@ -2,43 +2,18 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from goodvibe_bench import catalog
-from goodvibe_bench.cli import main
 from goodvibe_bench.result import store
+from tests.conftest import Call
 from tests.result.builders import outcomes, result
 from tests.task.rows import published_rows, write_rows
 
 ROOT = Path(__file__).parents[1]
 ESCAPE = "\x1b]0;owned\x07\x1b[31m"
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
-    """Run the command line in an empty folder; return exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-    for name, value in {
-        "TOKENIZERS_PARALLELISM": "false",
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "COLUMNS": "200",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("GOODVIBE_BENCH_DATA", raising=False)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["goodvibe-bench", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        code = ended.value.code
-        assert code is None or isinstance(code, int)
-        return code or 0, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

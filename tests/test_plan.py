@@ -1,36 +1,13 @@
 import json
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from goodvibe_bench import catalog, plan
-from goodvibe_bench.cli import main
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.plan import Workload
+from tests.conftest import Call
 from tests.tiny import tiny_folder
-
-Call = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Call:
-    """Run `plan` in an empty folder; return exit code, standard output and standard error."""
-    monkeypatch.chdir(tmp_path)
-    names = {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "COLUMNS": "200"}
-    for name, value in names.items():
-        monkeypatch.setenv(name, value)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["goodvibe-bench", "plan", *words])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        code = ended.value.code
-        assert code is None or isinstance(code, int)
-        return code or 0, *capsys.readouterr()
-
-    return run
 
 
 def test_seven_models_are_known_and_their_configs_are_read() -> None:
@@ -92,20 +69,20 @@ def test_an_answer_longer_than_its_example_is_refused() -> None:
 
 @pytest.mark.parametrize(("name", "word"), [("smollm2-135n", "'smollm2-135m'"), ("nobody/nothing", "could not be")])
 def test_an_unknown_model_is_refused(call: Call, name: str, word: str) -> None:
-    code, out, err = call("--model", name, "--method", "lora")
+    code, out, err = call("plan", "--model", name, "--method", "lora")
     assert (code, out) == (2, "")
     assert word in err
     assert "Traceback" not in err
 
 
 def test_an_unknown_method_is_refused(call: Call) -> None:
-    code, _, err = call("--model", "qwen3-8b", "--method", "lorra")
+    code, _, err = call("plan", "--model", "qwen3-8b", "--method", "lorra")
     assert code == 2
     assert "'lora'" in err
 
 
 def test_the_command_prints_a_table_and_notes(call: Call) -> None:
-    code, out, _ = call("--model", "smollm2-135m", "--method", "lora,goodvibe-top8", "--pairs", "4")
+    code, out, _ = call("plan", "--model", "smollm2-135m", "--method", "lora,goodvibe-top8", "--pairs", "4")
     assert code == 0
     assert "4 pairs of 512 tokens, 2 epochs" in out
     assert "0.61056" in out
@@ -113,7 +90,7 @@ def test_the_command_prints_a_table_and_notes(call: Call) -> None:
 
 
 def test_json_has_every_method(call: Call) -> None:
-    code, out, _ = call("--model", "smollm2-135m", "--method", "none,lora", "--pairs", "4", "--json")
+    code, out, _ = call("plan", "--model", "smollm2-135m", "--method", "none,lora", "--pairs", "4", "--json")
     assert code == 0
     assert [one["method"] for one in json.loads(out)["plans"]] == ["none", "lora"]
 
