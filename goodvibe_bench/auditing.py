@@ -8,9 +8,9 @@ from typing import Any
 
 from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
-from goodvibe_bench.fitting import file_pairs
 from goodvibe_bench.judge import JudgeDefinition
 from goodvibe_bench.judge.linear import style_auc
+from goodvibe_bench.judging.data import file_pairs
 from goodvibe_bench.run import Show
 from goodvibe_bench.task import leaks
 from goodvibe_bench.task.definition import Split

@@ -1,6 +1,6 @@
 """Fit a judge: gather labelled code, train it, choose thresholds on calibration data, write weights and card.
 
-It is to judges what run.py is to results: it hands the trainer's loop to the judge, which may not import it.
+It hands the trainer's loop to the judge, which may not import it.
 """
 
 import json
@@ -16,14 +16,13 @@ from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge import linear
 from goodvibe_bench.judge import load as judges
-from goodvibe_bench.judge.definition import Card, Fit, JudgeDefinition, LinearJudge, ModelJudge
+from goodvibe_bench.judge.definition import Card, JudgeDefinition, LinearJudge, ModelJudge
+from goodvibe_bench.judging.card import card_text
+from goodvibe_bench.judging.data import gather
 from goodvibe_bench.metric.calibration import calibrate
 from goodvibe_bench.result import store
 from goodvibe_bench.run import Show
-from goodvibe_bench.task import load as load_task
-from goodvibe_bench.task.rows import data_folder, read_json_lines
-from goodvibe_bench.trainer.train import labelled
-from goodvibe_bench.types import LANGUAGES, Calibration, Labelled, Pair
+from goodvibe_bench.types import LANGUAGES, Calibration, Labelled
 
 
 def fit(
@@ -72,40 +71,6 @@ def fit(
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return folder
-
-
-def gather(recipe: Fit, data: Path | None, show: Show) -> tuple[list[Labelled], list[Labelled], dict[str, Any]]:
-    """Return snippets to learn from, snippets to calibrate on, and where they came from with counts and digests."""
-    learn: list[Labelled] = []
-    calibration: list[Labelled] = []
-    sources: dict[str, Any] = {}
-    for done, name in enumerate(recipe.tasks):
-        show("gather", done, len(recipe.tasks) + len(recipe.files), name)
-        task = load_task(name, data=data)
-        parts = labelled(task.pairs["judge-train"]), [*labelled(task.pairs["calibration"]), *task.cases]
-        learn += parts[0]
-        calibration += parts[1]
-        sources[name] = {"learn": len(parts[0]), "calibration": len(parts[1]), "digest": task.digest}
-    for name in recipe.files:
-        pairs = file_pairs(data_folder(data) / name, recipe.file_share)
-        learn += labelled(pairs)
-        sources[name] = {"learn": 2 * len(pairs), "calibration": 0, "digest": catalog.digest([p.id for p in pairs])}
-    return learn, calibration, sources
-
-
-def file_pairs(path: Path, share: float) -> list[Pair]:
-    """Return the pairs of a JSON Lines file whose commit falls into the learning share, by a hash of the commit.
-
-    The rest is for transfer tests; no commit is in both. Rows that another file repeats (`also_in`) are left out.
-    """
-    pairs = []
-    for row in read_json_lines(path):
-        commit = str(row.get("commit") or row["id"])
-        learns = int(sha256(commit.encode()).hexdigest()[:8], 16) / 2**32 < share
-        if learns and not row.get("also_in") and row["language"] in LANGUAGES:
-            fields = {key: row[key] for key in ("id", "language", "secure", "insecure", "source")}
-            pairs.append(catalog.parse(fields | {"prompt": row.get("prompt") or ""}, Pair, str(path)))
-    return pairs
 
 
 def _fit_model(
@@ -182,32 +147,3 @@ def _calibrations(data: Sequence[Labelled], p_unsafe: Sequence[float]) -> dict[s
 
 def _weights_digest(folder: Path) -> str:
     return catalog.digest({path.name: sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.safetensors")})
-
-
-def card_text(card: Card) -> str:
-    """Return the judge card as Markdown: data, recipe, and figures per language beside those it is compared with."""
-    lines = [f"# Judge card: {card.judge}", "", "## Data", "", "| source | learned from | calibrated on | digest |"]
-    lines += ["| --- | --- | --- | --- |"]
-    lines += [
-        f"| {name} | {row['learn']} | {row['calibration']} | {row['digest']} |" for name, row in card.data.items()
-    ]
-    lines += ["", "Snippets, half of them secure and half insecure."]
-    lines.append("Within a task no near twin is in two parts; between tasks and files twins were not looked for.")
-    if "trained_on" in card.recipe:
-        lines.append(
-            f"{card.recipe['trained_on']} of those learned from are short enough to be read whole; only they count."
-        )
-    lines += ["", "## Figures on the calibration part", ""]
-    lines += ["| language | judge | n | threshold | TPR [95%] | FPR [95%] | AUC | ECE |", "|" + " --- |" * 8]
-    for language in card.calibration:
-        for judge, figures in {card.judge: card.calibration, **card.compared}.items():
-            row = figures[language]
-            rates = " | ".join(f"{r.value:.3f} [{r.low:.3f}, {r.high:.3f}]" for r in (row.tpr, row.fpr))
-            name = f"| {language} | {judge} | {row.n} | {row.threshold:.3f} | "
-            lines.append(f"{name}{rates} | {row.auc:.3f} | {row.ece:.3f} |")
-    lines += [
-        "",
-        "Positive = unsafe. Each row's threshold maximises TPR - FPR on this same part, so these rates flatter.",
-    ]
-    lines += ["", "## Recipe", "", "```json", json.dumps(card.recipe, indent=1, sort_keys=True), "```", ""]
-    return "\n".join(lines)

@@ -1,0 +1,196 @@
+"""Words in, one call, exit code out. No logic of the benchmark lives here.
+
+Exit codes: 0 done, 1 the run failed (our bug: traceback), 2 usage. Everything heavy is imported inside a command.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from goodvibe_bench.cli import judge as judge_commands
+from goodvibe_bench.cli import neurons as neurons_commands
+from goodvibe_bench.cli.options import (
+    AsJson,
+    Data,
+    Dtype,
+    Listed,
+    Method,
+    Model,
+    Overrides,
+    Quality,
+    Quiet,
+    Revision,
+    Scratch,
+    Seed,
+    Tasks,
+    TrainLimit,
+    TrustRemoteCode,
+    WithQuality,
+    calm_libraries,
+    request_from,
+    split,
+)
+from goodvibe_bench.cli.printing import print_leaderboard, printable_lines, say, table
+from goodvibe_bench.errors import UsageError
+
+app = typer.Typer(
+    help="Does tuning make a language model write secure code by default, and at what cost?",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(judge_commands.app, name="judge")
+app.add_typer(neurons_commands.app, name="neurons")
+
+
+@app.command()
+def run(
+    model: Model,
+    method: Method = "none",
+    tasks: Tasks = "cpp,java,swift,go",
+    judge: Annotated[str, typer.Option(help="The judge that labels every sample.")] = "smollm2-135m",
+    backend: Annotated[str, typer.Option(help="What generates.")] = "transformers",
+    limit: Annotated[int | None, typer.Option(help="Held-out prompts a task, the first ones.")] = None,
+    train_limit: TrainLimit = None,
+    overrides: Overrides = None,
+    seed: Seed = 0,
+    output: Annotated[Path, typer.Option("--output", "--output_path", help="Folder for results.")] = Path("results"),
+    scratch: Scratch = Path(".runs"),
+    data: Data = None,
+    quality: WithQuality = Quality.CLEAN,
+    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", "--max_new_tokens", help="Longest answer.")] = 512,
+    temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
+    n_samples: Annotated[int, typer.Option("--n-samples", "--n_samples", help="Samples a prompt.")] = 1,
+    batch_size: Annotated[int, typer.Option("--batch-size", "--batch_size", help="Prompts generated at once.")] = 16,
+    dtype: Dtype = "bfloat16",
+    revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train, generate, judge and score; print one row a method."""
+    words = dict(locals())
+    from goodvibe_bench.progress import Show
+    from goodvibe_bench.run import run as run_all
+
+    request = request_from(words)
+    calm_libraries()
+    with Show(quiet=quiet) as show:
+        found = run_all(request, show)
+    print_leaderboard([result for result, _ in found], as_json=as_json)
+
+
+@app.command()
+def train(
+    model: Model,
+    method: Method,
+    tasks: Tasks = "cpp,java,swift,go",
+    train_limit: TrainLimit = None,
+    overrides: Overrides = None,
+    seed: Seed = 0,
+    scratch: Scratch = Path(".runs"),
+    data: Data = None,
+    quality: WithQuality = Quality.CLEAN,
+    dtype: Dtype = "bfloat16",
+    revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train only, and say where the models lie; runs under `accelerate launch` on several devices."""
+    words = dict(locals())
+    from goodvibe_bench.progress import Show
+    from goodvibe_bench.run import train_only
+    from goodvibe_bench.trainer import processes
+
+    request = request_from(words)
+    calm_libraries()
+    with Show(quiet=quiet or not processes.is_first()) as show:
+        found = train_only(request, show)
+    if processes.is_first():
+        table("Trained models", [trained.row() for trained in found], as_json)
+
+
+@app.command()
+def leaderboard(
+    places: Annotated[list[Path] | None, typer.Argument(help="Result files or folders of them.")] = None,
+    by_language: Annotated[bool, typer.Option("--by-language", help="One row a language.")] = False,
+    as_json: AsJson = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+) -> None:
+    """Rank results; the best secure rate first."""
+    from goodvibe_bench.result.store import read_results
+
+    results = read_results(places or [Path("results")])
+    print_leaderboard(results, by_language=by_language, as_json=as_json, markdown=markdown, csv=csv)
+
+
+@app.command()
+def plan(
+    model: Annotated[str, typer.Option(help="A model of models/, a folder with config.json, or a hub id.")],
+    method: Annotated[str, typer.Option(help="Trainers, separated by commas.")] = "full,lora,goodvibe",
+    pairs: Annotated[int, typer.Option(help="Training pairs.")] = 424,
+    tokens_per_pair: Annotated[int, typer.Option(help="Tokens of prompt and answer, padding included.")] = 512,
+    answer_tokens: Annotated[int | None, typer.Option(help="Of these the answer's; all when not given.")] = None,
+    epochs: Annotated[int, typer.Option(help="Times that every pair is seen.")] = 2,
+    micro_batch: Annotated[int, typer.Option(help="Examples a forward pass.")] = 1,
+    dtype: Annotated[str, typer.Option(help="bfloat16, float32 or float16.")] = "bfloat16",
+    as_json: AsJson = False,
+) -> None:
+    """Tell parameters, FLOPs and memory before a run, without any weights."""
+    words = {key: value for key, value in locals().items() if key not in {"model", "method", "as_json"}}
+    from goodvibe_bench import catalog
+    from goodvibe_bench import plan as planning
+
+    work = catalog.parse(words, planning.Workload, "plan")
+    calm_libraries()
+    plans, notes = planning.plan(model, split(method), work)
+    if as_json:
+        found = {"model": model, "workload": work.model_dump(), "plans": [vars(one) for one in plans], "notes": notes}
+        say(json.dumps(found, indent=1))
+        return
+    table(planning.title(model, work), planning.table(plans), False)
+    say("\n".join(notes))
+
+
+@app.command("ls")
+def list_definitions(
+    what: Annotated[Listed, typer.Argument(help="What to list.")],
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Tasks: look for twins between every two parts, and for labels in style.")
+    ] = False,
+    data: Data = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """List tasks, judges, trainers or carried models."""
+    from goodvibe_bench.listing import rows
+
+    if not audit:
+        table(what.value, rows(what.value, data), as_json)
+        return
+    if what != Listed.TASKS:
+        raise UsageError("--audit is for tasks: goodvibe-bench ls tasks --audit")
+    from goodvibe_bench.auditing import audit as audit_data
+    from goodvibe_bench.progress import Show
+
+    with Show(quiet=quiet) as show:
+        crossings, styles = audit_data(data, show)
+    if as_json:
+        say(json.dumps({"crossings": crossings, "styles": styles}, indent=1))
+        return
+    table("Twins between parts: pairs of rows that are equal, or near (cosine 0.9 and above)", crossings, False)
+    table("Style: AUC of character n-grams by cross-validation; 0.5 means that style tells no label", styles, False)
+
+
+def main() -> None:
+    """Run the command line; a UsageError is one message on standard error and exit code 2."""
+    try:
+        app()
+    except UsageError as error:
+        sys.stderr.write(f"goodvibe-bench: {printable_lines(str(error))}\n")
+        sys.exit(2)

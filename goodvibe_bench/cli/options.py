@@ -1,0 +1,87 @@
+"""Options that several commands share, and words of the command line turned into a request. It prints nothing."""
+
+import os
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from goodvibe_bench.errors import UsageError
+
+
+class Quality(StrEnum):
+    CLEAN = "clean"
+    RAW = "raw"
+
+
+class Listed(StrEnum):
+    TASKS = "tasks"
+    JUDGES = "judges"
+    TRAINERS = "trainers"
+    MODELS = "models"
+
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Data = Annotated[
+    Path | None, typer.Option(help="Local data: a file or a folder (else $GOODVIBE_BENCH_DATA, else the hub).")
+]
+Model = Annotated[str, typer.Option(help="Hub id, folder with safetensors weights, or carried model's name.")]
+Method = Annotated[str, typer.Option(help="Trainers, separated by commas; `none` is the base model.")]
+Tasks = Annotated[str, typer.Option(help="Tasks, separated by commas.")]
+Seed = Annotated[int, typer.Option(help="Seed of training and sampling; splits have their own.")]
+Scratch = Annotated[Path, typer.Option(help="Folder for trained models and unfinished work.")]
+Dtype = Annotated[str, typer.Option(help="bfloat16, float32 or float16.")]
+Revision = Annotated[str | None, typer.Option(help="Hub revision of the model.")]
+WithQuality = Annotated[Quality, typer.Option(help="Leave damaged training rows out, or keep them as the paper did.")]
+Overrides = Annotated[
+    list[str] | None, typer.Option("--set", help="A trainer's key and value, such as tuner.top_k=100; may be repeated.")
+]
+TrainLimit = Annotated[
+    int | None, typer.Option("--train-limit", "--train_limit", help="Training pairs a task, the first ones.")
+]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", "--trust_remote_code", help="Let a model run its own code.")
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+
+
+def split(words: str) -> tuple[str, ...]:
+    found = tuple(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))
+    if not found:
+        raise UsageError(f"{words!r} names nothing. Give one or more names, separated by commas.")
+    return found
+
+
+def request_from(words: dict[str, Any]) -> Any:
+    """Return the words of a command as a Request. Raises UsageError for all that does not fit."""
+    from goodvibe_bench import catalog
+    from goodvibe_bench.generator.sampling import Sampling
+    from goodvibe_bench.run import Request
+
+    named = {"methods": split(words["method"]), "tasks": split(words["tasks"])}
+    named |= {"overrides": _pairs(words["overrides"]), "quality": words["quality"].value}
+    sampling = {"attempts": words.get("n_samples", 1)}
+    sampling |= {key: value for key, value in words.items() if key in Sampling.model_fields}
+    same = {key: value for key, value in words.items() if key in Request.model_fields}
+    return catalog.parse(same | named | {"sampling": sampling}, Request, "run")
+
+
+def _pairs(words: list[str] | None) -> dict[str, str]:
+    """Return "key=value" words as a dictionary. Raises UsageError for a word without a key or a "="."""
+    for word in words or []:
+        if not word.partition("=")[0].strip() or "=" not in word:
+            raise UsageError(f"{word!r} is no KEY=VALUE, such as --set tuner.top_k=100.")
+    return {word.partition("=")[0].strip(): word.partition("=")[2].strip() for word in words or []}
+
+
+def calm_libraries() -> None:
+    """Keep libraries' own bars and advice out of our output; their warnings on errors stay."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    from huggingface_hub.utils import logging as hub_logging
+    from transformers.utils import logging
+
+    hub_logging.set_verbosity_error()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
