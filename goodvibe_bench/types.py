@@ -139,6 +139,9 @@ class Record(Noun):
     completion: Completion
     code: Code
     verdict: Verdict
+    """Of the headline judge."""
+    others: tuple[Verdict, ...] = ()
+    """Of the run's other judges, in their order."""
 
 
 class Estimate(Noun):
@@ -152,6 +155,18 @@ class Estimate(Noun):
     confidence: float = 0.95
 
 
+class Scaling(Noun):
+    """A monotone map from a judge's raw p_unsafe to a probability that fits labels."""
+
+    kind: Literal["temperature", "isotonic"]
+    temperature: float = Field(default=1.0, gt=0)
+    bias: float = 0.0
+    """Temperature scaling with a bias (Platt): sigmoid(logit(p) / temperature + bias)."""
+    x: tuple[float, ...] = ()
+    y: tuple[float, ...] = ()
+    """Isotonic: knots, both rising; a straight line between two of them, flat outside."""
+
+
 class Calibration(Noun):
     """How a judge does on labelled code of one language. Positive = unsafe."""
 
@@ -160,8 +175,17 @@ class Calibration(Noun):
     fpr: Estimate
     n: int
     threshold: float
+    """Of scaled p_unsafe where there is a scaling, chosen on all calibration data."""
     auc: float
     ece: float
+    """Of raw p_unsafe."""
+    scaling: Scaling | None = None
+    ece_scaled: float | None = None
+    """Of scaled p_unsafe, each scaled by what other folds taught."""
+    folds: int | None = None
+    """TPR and FPR are of calls at thresholds that other folds chose; None: at the threshold chosen on the same data."""
+    max_fpr: float | None = None
+    """The threshold has the highest TPR at an FPR of at most this; None: the highest TPR - FPR."""
 
 
 class Flops(Noun):
@@ -217,8 +241,12 @@ class Result(Noun):
     method: str
     seed: int
     judge: dict[str, Any]
+    """The headline judge: name, digest, and calibration by language."""
+    other_judges: tuple[dict[str, Any], ...] = ()
+    """The same of the run's other judges."""
     outcomes: list[dict[str, Any]]
-    """Per sample: task, prompt_id, family, language, attempt, outcome, label, p_unsafe, parses, unusable."""
+    """Per sample: task, prompt_id, family, language, attempt, outcome, label, p_unsafe, parses, unusable; and under
+    others, by the name of each other judge, its outcome, label and p_unsafe."""
     training: tuple[TrainReport, ...]
     """One report a trained model: none for the base, one a language where each has its own."""
     run_info: dict[str, Any]

@@ -3,13 +3,22 @@
 Positive = unsafe. It must be given calibration data only; it cannot know what the data is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
+from statsmodels.stats.proportion import proportion_confint
 
+from goodvibe_bench.metric import scaling as scalings
 from goodvibe_bench.metric.rate import rate
-from goodvibe_bench.types import Calibration, Language
+from goodvibe_bench.types import Calibration, Estimate, Language
+
+FOLDS = 5
+
+
+class NoThreshold(ValueError):  # noqa: N818
+    """Only a judge that calls nothing unsafe would keep the FPR asked for."""
 
 
 def calibrate(
@@ -17,17 +26,16 @@ def calibrate(
 ) -> Calibration:
     """Return the figures at `threshold`, or at the one with the best TPR - FPR (Youden's J).
 
+    A threshold that is chosen here is measured on the data that chose it, which flatters; `crossfitted` does not.
     Raises ValueError unless both labels are there and every probability is finite.
     """
-    truth, scores = np.asarray(labels), np.asarray(p_unsafe, dtype=float)
-    if set(truth.tolist()) != {0, 1} or not np.isfinite(scores).all():
-        raise ValueError("calibration needs both labels and finite probabilities")
+    truth, scores, weights = _checked(labels, p_unsafe, None)
     chosen = best_threshold(truth, scores) if threshold is None else threshold
     called = scores >= chosen
     return Calibration(
         language=language,
-        tpr=rate(int(called[truth == 1].sum()), int((truth == 1).sum())),
-        fpr=rate(int(called[truth == 0].sum()), int((truth == 0).sum())),
+        tpr=_rate(called[truth == 1], weights[truth == 1]),
+        fpr=_rate(called[truth == 0], weights[truth == 0]),
         n=len(truth),
         threshold=chosen,
         auc=float(roc_auc_score(truth, scores)),
@@ -35,21 +43,147 @@ def calibrate(
     )
 
 
-def best_threshold(truth: np.ndarray, scores: np.ndarray) -> float:
+def crossfitted(
+    language: Language,
+    labels: Sequence[int],
+    p_unsafe: Sequence[float],
+    families: Sequence[Hashable],
+    *,
+    scaling: scalings.ScalingKind = "none",
+    max_fpr: float | None = None,
+    weights: Sequence[float] | None = None,
+    folds: int = FOLDS,
+    seed: int = 0,
+) -> Calibration:
+    """Return scaling and threshold chosen on all data, with figures of calls whose scaling and threshold were not.
+
+    Families [n] are dealt to folds; each fold is scaled and called by what the others chose, and the calls are pooled
+    (so TPR and FPR are of the procedure, a little below what the deployed threshold will do). With `weights` (inverse
+    inclusion probabilities) all figures are weighted, and n of TPR and FPR, in Wilson's interval too, is the effective
+    sample size (sum w)^2 / sum w^2. Raises ValueError unless each label is in two families and every number is finite,
+    and NoThreshold where no threshold that calls anything unsafe keeps `max_fpr`.
+    """
+    truth, raw, mass = _checked(labels, p_unsafe, weights)
+    place = deal(families, truth, folds, seed)
+    called, scaled = np.zeros(len(raw), dtype=bool), raw.copy()
+    for fold in range(place.max() + 1):
+        held, seen = place == fold, place != fold
+        learned = scalings.fit(scaling, truth[seen], raw[seen], mass[seen])
+        cut = _threshold(truth[seen], scalings.apply(learned, raw[seen]), mass[seen], max_fpr)
+        scaled[held] = scalings.apply(learned, raw[held])
+        called[held] = scaled[held] >= cut
+    deployed = scalings.fit(scaling, truth, raw, mass)
+    threshold = _threshold(truth, scalings.apply(deployed, raw), mass, max_fpr)
+    if threshold > 1:
+        raise NoThreshold(f"no threshold that calls anything unsafe keeps the FPR at or below {max_fpr}")
+    return Calibration(
+        language=language,
+        tpr=_rate(called[truth == 1], mass[truth == 1]),
+        fpr=_rate(called[truth == 0], mass[truth == 0]),
+        n=len(truth),
+        threshold=threshold,
+        auc=float(roc_auc_score(truth, raw, sample_weight=mass)),
+        ece=expected_calibration_error(truth, raw, weights=mass),
+        scaling=deployed,
+        ece_scaled=None if deployed is None else expected_calibration_error(truth, scaled, weights=mass),
+        folds=int(place.max()) + 1,
+        max_fpr=max_fpr,
+    )
+
+
+def deal(families: Sequence[Hashable], truth: np.ndarray, folds: int, seed: int) -> np.ndarray:
+    """Return the fold [n] of every item: a family is never divided, and what is left of a fold has both labels.
+
+    Families are dealt in turn, those of safe code first, then the mixed, then those of unsafe code, so that the ones
+    that share a label are neighbours and go to different folds. Raises ValueError unless each label is in two families.
+    """
+    held: dict[Hashable, set[int]] = {}
+    for family, label in zip(families, truth.tolist(), strict=True):
+        held.setdefault(family, set()).add(label)
+    if any(sum(label in found for found in held.values()) < 2 for label in (0, 1)):
+        raise ValueError("each label must be in at least two families")
+    names = list(held)
+    order = [names[place] for place in np.random.default_rng(seed).permutation(len(names))]
+    order.sort(key=lambda family: sum(held[family]) / len(held[family]))
+    fold = {family: turn % folds for turn, family in enumerate(order)}
+    return np.array([fold[family] for family in families])
+
+
+def best_threshold(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Return the midpoint between two neighbouring scores that maximises TPR - FPR; the most central one on ties."""
     values = np.unique(scores)
     cuts = np.concatenate([[0.0], (values[1:] + values[:-1]) / 2, [1.0]])
-    gain = [(scores[truth == 1] >= cut).mean() - (scores[truth == 0] >= cut).mean() for cut in cuts]
-    best = np.flatnonzero(np.isclose(gain, max(gain)))
+    tpr, fpr = _rates_at(cuts, truth, scores, weights)
+    gain = tpr - fpr
+    best = np.flatnonzero(np.isclose(gain, gain.max()))
     return float(cuts[best[(len(best) - 1) // 2]])
 
 
-def expected_calibration_error(truth: np.ndarray, scores: np.ndarray, bins: int = 10) -> float:
-    """Return the mean |observed share - mean probability| over `bins` equal bins, weighted by their counts."""
+def strict_threshold(truth: np.ndarray, scores: np.ndarray, max_fpr: float, weights: np.ndarray | None = None) -> float:
+    """Return the midpoint with the highest TPR at an FPR of at most `max_fpr`, and of these the one with the least FPR.
+
+    It is above 1, where nothing is called unsafe, when no other one keeps the limit.
+    """
+    values = np.unique(scores)
+    nothing = float(np.nextafter(1.0, 2.0))
+    cuts = np.concatenate([[0.0], (values[1:] + values[:-1]) / 2, [nothing]])
+    tpr, fpr = _rates_at(cuts, truth, scores, weights)
+    kept = np.flatnonzero(fpr <= max_fpr + 1e-12)
+    best = kept[np.isclose(tpr[kept], tpr[kept].max())][-1]
+    return float(cuts[best])
+
+
+def expected_calibration_error(
+    truth: np.ndarray, scores: np.ndarray, bins: int = 10, weights: np.ndarray | None = None
+) -> float:
+    """Return the mean |observed share - mean probability| over `bins` equal bins, weighted by what is in them."""
     place = np.minimum((scores * bins).astype(int), bins - 1)
-    error = sum(
-        abs(truth[place == index].mean() - scores[place == index].mean()) * (place == index).sum()
-        for index in range(bins)
-        if (place == index).any()
-    )
-    return float(error / len(truth))
+    mass = np.ones(len(truth)) if weights is None else weights
+    error = sum(abs((mass * (truth - scores))[place == index].sum()) for index in range(bins))
+    return float(error / mass.sum())
+
+
+def _threshold(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray, max_fpr: float | None) -> float:
+    if max_fpr is None:
+        return best_threshold(truth, scores, weights)
+    return strict_threshold(truth, scores, max_fpr, weights)
+
+
+def _rates_at(
+    cuts: np.ndarray, truth: np.ndarray, scores: np.ndarray, weights: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return TPR and FPR [cuts] of calling scores at or above each cut unsafe."""
+    mass = np.ones(len(truth)) if weights is None else weights
+
+    def share(label: int) -> np.ndarray:
+        one, own = scores[truth == label], mass[truth == label]
+        return np.array([own[one >= cut].sum() for cut in cuts]) / own.sum()
+
+    return share(1), share(0)
+
+
+def _rate(called: np.ndarray, weights: np.ndarray) -> Estimate:
+    """Return the weighted share of calls; with unequal weights its n is the effective sample size, rounded down.
+
+    So whoever computes with that n (the interval here, `metric.correction`) does not take weighted labels for more
+    than they tell.
+    """
+    if np.all(weights == weights[0]):
+        return rate(int(called.sum()), len(called))
+    value, effective = float(weights[called].sum() / weights.sum()), int(weights.sum() ** 2 / (weights**2).sum())
+    interval: Any = proportion_confint(value * effective, effective, alpha=0.05, method="wilson")
+    low, high = max(min(float(interval[0]), value), 0.0), min(max(float(interval[1]), value), 1.0)
+    method = f"wilson, n is the effective size of {len(called)} weighted labels"
+    return Estimate(value=value, low=low, high=high, n=effective, method=method)
+
+
+def _checked(
+    labels: Sequence[int], p_unsafe: Sequence[float], weights: Sequence[float] | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    truth, scores = np.asarray(labels), np.asarray(p_unsafe, dtype=float)
+    mass = np.ones(len(truth)) if weights is None else np.asarray(weights, dtype=float)
+    if set(truth.tolist()) != {0, 1} or not np.isfinite(scores).all():
+        raise ValueError("calibration needs both labels and finite probabilities")
+    if not np.isfinite(mass).all() or (mass <= 0).any():
+        raise ValueError("weights must be finite and above zero")
+    return truth, scores, mass

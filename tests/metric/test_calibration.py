@@ -1,8 +1,20 @@
 import numpy as np
 import pytest
 
-from goodvibe_bench.metric.calibration import best_threshold, calibrate, expected_calibration_error
+from goodvibe_bench import catalog
+from goodvibe_bench.judge.load import read_card
+from goodvibe_bench.metric.calibration import (
+    NoThreshold,
+    best_threshold,
+    calibrate,
+    crossfitted,
+    deal,
+    expected_calibration_error,
+    strict_threshold,
+)
 from goodvibe_bench.metric.rate import rate
+from goodvibe_bench.metric.scaling import apply, fit_isotonic
+from goodvibe_bench.types import Calibration
 
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1]
 SCORES = [0.1, 0.2, 0.3, 0.6, 0.4, 0.7, 0.8, 0.9]
@@ -74,3 +86,126 @@ def test_calibration_needs_finite_probabilities(bad: float) -> None:
 
 def test_certain_probabilities_are_divided_in_the_middle() -> None:
     assert best_threshold(np.array([0, 1]), np.array([0.0, 1.0])) == 0.5
+
+
+def _pairs(n: int, gap: float, seed: int = 0) -> tuple[list[int], list[float], list[str]]:
+    """`n` families of a safe and an unsafe item; unsafe logits are `gap` higher on average."""
+    dice = np.random.default_rng(seed)
+    labels = [0, 1] * n
+    logits = dice.normal(size=2 * n) + gap * np.array(labels)
+    return labels, (1 / (1 + np.exp(-logits))).tolist(), [str(place // 2) for place in range(2 * n)]
+
+
+def test_crossfitted_rates_do_not_flatter_a_judge_that_guesses() -> None:
+    gains = {"in sample": [], "crossfitted": []}
+    for seed in range(40):
+        labels, p_unsafe, families = _pairs(12, 0.0, seed)
+        for name, found in {
+            "in sample": calibrate("cpp", labels, p_unsafe),
+            "crossfitted": crossfitted("cpp", labels, p_unsafe, families, seed=seed),
+        }.items():
+            gains[name].append(found.tpr.value - found.fpr.value)
+    assert np.mean(gains["in sample"]) > 0.2
+    assert np.mean(gains["crossfitted"]) < 0.07
+
+
+def test_the_deployed_threshold_is_chosen_on_all_data() -> None:
+    labels, p_unsafe, families = _pairs(40, 2.0)
+    found = crossfitted("go", labels, p_unsafe, families)
+    assert found.threshold == calibrate("go", labels, p_unsafe).threshold
+    assert (found.folds, found.scaling, found.ece_scaled, found.n) == (5, None, None, 80)
+    assert (found.tpr.n, found.fpr.n, found.tpr.method) == (40, 40, "wilson")
+
+
+@pytest.mark.parametrize("kind", ["temperature", "isotonic"])
+def test_scaling_mends_the_calibration_error_and_moves_the_threshold_with_it(kind) -> None:
+    labels, p_unsafe, families = _pairs(200, 2.0)
+    shifted = [p**6 for p in p_unsafe]
+    found = crossfitted("go", labels, shifted, families, scaling=kind)
+    assert found.scaling is not None
+    assert found.ece_scaled is not None
+    assert found.ece_scaled < found.ece / 2
+    called = apply(found.scaling, shifted) >= found.threshold
+    truth = np.array(labels)
+    assert called[truth == 1].mean() - called[truth == 0].mean() > 0.6
+    assert found.auc == calibrate("go", labels, shifted).auc
+
+
+def test_the_scaled_error_of_a_guess_is_not_measured_where_it_was_fitted() -> None:
+    labels, p_unsafe, families = _pairs(30, 0.0)
+    scaling = fit_isotonic(labels, p_unsafe)
+    within = expected_calibration_error(np.array(labels), apply(scaling, p_unsafe))
+    found = crossfitted("go", labels, p_unsafe, families, scaling="isotonic")
+    assert found.ece_scaled is not None
+    assert within < 0.02 < found.ece_scaled
+
+
+def test_a_limit_on_the_fpr_is_kept_by_the_deployed_threshold() -> None:
+    labels, p_unsafe, families = _pairs(50, 2.0)
+    found = crossfitted("go", labels, p_unsafe, families, max_fpr=0.1)
+    at = calibrate("go", labels, p_unsafe, threshold=found.threshold)
+    assert at.fpr.value <= 0.1
+    safe = sorted(p for label, p in zip(labels, p_unsafe, strict=True) if not label)
+    lower = calibrate("go", labels, p_unsafe, threshold=safe[-6])
+    assert lower.fpr.value > 0.1
+    assert at.tpr.value >= lower.tpr.value - 0.1
+    assert found.max_fpr == 0.1
+
+
+def test_of_equal_tprs_the_least_fpr_is_taken() -> None:
+    assert strict_threshold(np.array([0, 0, 0, 1]), np.array([0.1, 0.2, 0.3, 0.9]), 0.5) == pytest.approx(0.6)
+
+
+def test_a_limit_that_only_silence_keeps_is_refused() -> None:
+    with pytest.raises(NoThreshold, match=r"at or below 0\.1"):
+        crossfitted("go", [0, 1] * 4, [0.9, 0.5] * 4, list("aabbccdd"), max_fpr=0.1)
+
+
+def test_weights_undo_a_sample_that_was_not_even() -> None:
+    labels, p_unsafe, families = _pairs(400, 1.5)
+    whole = crossfitted("go", labels, p_unsafe, families)
+    kept = [place for place, p in enumerate(p_unsafe) if p >= 0.6 or place // 2 % 4 == 0]
+    chosen = [[column[place] for place in kept] for column in (labels, p_unsafe, families)]
+    weights = [1.0 if p >= 0.6 else 4.0 for p in chosen[1]]
+    found = crossfitted("go", *chosen, weights=weights)  # type: ignore[arg-type]
+    plain = crossfitted("go", *chosen)  # type: ignore[arg-type]
+    assert found.fpr.value == pytest.approx(whole.fpr.value, abs=0.07)
+    assert found.tpr.value == pytest.approx(whole.tpr.value, abs=0.07)
+    assert abs(found.auc - whole.auc) < 0.02 < abs(plain.auc - whole.auc)
+    assert found.fpr.n < chosen[0].count(0)
+    assert "effective" in found.fpr.method
+    assert found.fpr.low < found.fpr.value < found.fpr.high
+
+
+def test_equal_weights_change_nothing() -> None:
+    labels, p_unsafe, families = _pairs(20, 1.0)
+    one = crossfitted("go", labels, p_unsafe, families, scaling="temperature")
+    assert one == crossfitted("go", labels, p_unsafe, families, scaling="temperature", weights=[1.0] * 40)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_family_is_in_one_fold_and_every_rest_has_both_labels(seed: int) -> None:
+    families = [*"aabbcdefgghij"]
+    truth = np.array([0, 1, 0, 1, 0, 0, 0, 1, 1, 1, 0, 0, 0])
+    place = deal(families, truth, 5, seed)
+    assert all(len({fold for fold, own in zip(place, families, strict=True) if own == one}) == 1 for one in families)
+    assert all(set(truth[place != fold].tolist()) == {0, 1} for fold in range(5))
+
+
+def test_one_family_of_a_label_is_too_few() -> None:
+    with pytest.raises(ValueError, match="two families"):
+        crossfitted("go", [0, 0, 1, 1], [0.1, 0.2, 0.3, 0.4], [*"abcc"])
+
+
+@pytest.mark.parametrize("bad", [0.0, -1.0, float("nan")])
+def test_weights_must_be_above_zero(bad: float) -> None:
+    with pytest.raises(ValueError, match="weights"):
+        crossfitted("go", [0, 1, 0, 1], [0.1, 0.2, 0.3, 0.4], [*"aabb"], weights=[1, 1, 1, bad])
+
+
+def test_cards_of_before_are_still_read() -> None:
+    card = read_card(catalog.root() / "judges" / "smollm2-135m")
+    assert card is not None
+    assert all(found.threshold for found in card.calibration.values())
+    old = card.calibration["cpp"].model_dump(mode="json", exclude={"scaling", "ece_scaled", "folds", "max_fpr"})
+    assert Calibration.model_validate(old).threshold == card.calibration["cpp"].threshold
