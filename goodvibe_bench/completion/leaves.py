@@ -1,0 +1,99 @@
+"""Code as tree-sitter's leaves, and edits on them: what the rewrites share. It decides no rewrite itself."""
+
+import re
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from tree_sitter import Node
+
+from goodvibe_bench.completion import syntax
+from goodvibe_bench.types import Language
+
+_WHOLE = re.compile(r"\w*(?:string|comment|char|rune|regex)\w*|preproc_(?:include|def|function_def|call)")
+"""Nodes that are text to a reader, or end with their line: nothing inside them is ever laid out anew."""
+
+
+class Edit(NamedTuple):
+    """Replace the bytes from start to end."""
+
+    start: int
+    end: int
+    text: str
+
+
+class Source(NamedTuple):
+    """A text that parses, as bytes and tree; node positions count bytes."""
+
+    data: bytes
+    root: Node
+
+
+def read(text: str, language: Language) -> Source | None:
+    """Return the text with its tree, or None where it does not parse by itself or cannot be written as UTF-8."""
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:  # a lone surrogate
+        return None
+    if not syntax.parses(text, language):
+        return None
+    root = syntax._parse(text, language)
+    return Source(data, root) if root is not None else None
+
+
+def is_comment(node: Node) -> bool:
+    """Return whether the node is a comment."""
+    return "comment" in node.type
+
+
+def walk(root: Node) -> Iterator[Node]:
+    """Yield the node and all below it, in the order of the text."""
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        waiting.extend(reversed(node.children))
+
+
+def tokens(root: Node) -> list[Node]:
+    """Return the leaves in order, with strings, comments and single-line directives as one leaf each."""
+    found: list[Node] = []
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        if node.is_named and _WHOLE.fullmatch(node.type):
+            found.append(node)
+        elif node.child_count:
+            waiting.extend(reversed(node.children))
+        elif (node.text or b"").strip():  # Go's line ends are leaves too
+            found.append(node)
+    return found
+
+
+def edited(data: bytes, edits: Iterable[Edit]) -> str:
+    """Return the text after edits that do not overlap."""
+    parts, done = [], 0
+    for start, end, text in sorted(edits):
+        parts += [data[done:start], text.encode()]
+        done = end
+    return b"".join([*parts, data[done:]]).decode()
+
+
+def shape(root: Node) -> list[tuple[str, int, bytes]]:
+    """Return every node's type, number of children and, at leaves, text, without comments: what the code says.
+
+    Two texts with equal shapes are the same code in another layout.
+    """
+    found: list[tuple[str, int, bytes]] = []
+    waiting = [root]
+    while waiting:
+        node = waiting.pop()
+        children = [child for child in node.children if not is_comment(child) and (child.text or b"").strip()]
+        found.append((node.type, len(children), b"" if children else (node.text or b"").strip()))
+        waiting.extend(reversed(children))
+    return found
+
+
+def same_code(source: Source, text: str, language: Language) -> bool:
+    """Return whether the text is the same code as the source in another layout or with other comments."""
+    other = read(text, language)
+    return other is not None and shape(other.root) == shape(source.root)
