@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check fix toolchains clean
+.PHONY: run test check fix toolchains analysers clean
 
 .venv/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -26,9 +26,17 @@ fix: .venv/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Compilers for the tests of the bundled snippets (Debian and Ubuntu); without them those tests skip.
+# Compilers for the tests of the bundled snippets, and analysers (Debian and Ubuntu); without them those tests skip.
 toolchains:
-	apt-get install --yes --no-install-recommends g++ default-jdk-headless golang-go
+	apt-get install --yes --no-install-recommends g++ default-jdk-headless golang-go cppcheck go-staticcheck
+
+# mobsfscan (Java, Swift) in an environment of its own: the semgrep that it needs pins click, which typer uses.
+analysers: .venv/analysers/.installed
+
+.venv/analysers/.installed: .venv/.installed
+	$(BIN)/python -m venv .venv/analysers
+	.venv/analysers/bin/python -m pip install --quiet "mobsfscan>=1.1"
+	touch $@
 
 clean:
 	rm -rf .venv .runs

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from goodvibe_bench import catalog
-from goodvibe_bench.judge import JudgeDefinition
+from goodvibe_bench.judge import JudgeDefinition, signals
+from goodvibe_bench.judge.tools import TOOLS
 from goodvibe_bench.task import TaskDefinition
 from goodvibe_bench.trainer import TrainerDefinition
 from goodvibe_bench.types import LANGUAGES
@@ -17,7 +18,8 @@ KINDS = {"tasks": TaskDefinition, "judges": JudgeDefinition, "trainers": Trainer
 
 def _on_disk(kind: str) -> int:
     """Definition files by a walk of the folder: not the glob that catalog uses."""
-    return sum(name.endswith(".toml") for _, _, names in os.walk(ROOT / kind) for name in names)
+    folders = [(folder, names) for folder, _, names in os.walk(ROOT / kind) if not folder.endswith(".d")]
+    return sum(name.endswith(".toml") for _, names in folders for name in names)
 
 
 @pytest.mark.parametrize("kind", ["tasks", "judges", "trainers"])
@@ -27,18 +29,45 @@ def test_every_definition_on_disk_is_found_and_parses(kind: catalog.Kind) -> Non
     assert all(definition.content.description.strip() for definition in read)
 
 
+def test_every_language_has_signals_with_a_note_each_and_the_shipped_weights_are_theirs() -> None:
+    known = signals.read(ROOT / "judges" / "signals.d")
+    assert {file.language for file in known.files} == set(LANGUAGES)
+    assert all(100 <= len(file.signal) <= 200 for file in known.files)
+    assert all(signal.note.strip() and signal.cwe.startswith("CWE-") for file in known.files for signal in file.signal)
+    weights = signals.load(ROOT / "judges" / "signals", known)
+    assert ((weights[: len(known.priors)] >= 0) == (known.priors > 0)).sum() >= 0.9 * len(known.priors)
+
+
 def test_no_two_trainers_say_the_same() -> None:
     found = [catalog.read("trainers", name, TrainerDefinition).content for name in catalog.names("trainers")]
     specs = [content.model_dump_json(exclude={"description"}) for content in found]
     assert len(set(specs)) == len(specs)
 
 
-def test_every_judge_names_tasks_that_exist() -> None:
+def _judges() -> dict[str, JudgeDefinition]:
+    return {name: catalog.read("judges", name, JudgeDefinition).content for name in catalog.names("judges")}
+
+
+def test_every_judge_that_learns_names_tasks_that_exist() -> None:
     known = set(catalog.names("tasks"))
-    for name in catalog.names("judges"):
-        fit = catalog.read("judges", name, JudgeDefinition).content.fit
+    fits = [content.fit for content in _judges().values() if content.judge.kind in ("model", "linear", "signals")]
+    assert len(fits) == 4
+    for fit in fits:
         assert fit is not None
         assert set(fit.tasks) <= known
+
+
+def test_the_analysers_together_cover_every_language() -> None:
+    judge = _judges()["analysers"].judge
+    assert judge.kind == "analyser"
+    assert set(judge.tools) == set(TOOLS)
+    assert {language for name in judge.tools for language in TOOLS[name].canaries} == set(LANGUAGES)
+
+
+def test_every_vote_names_judges_that_exist() -> None:
+    votes = [content.judge for content in _judges().values() if content.judge.kind == "vote"]
+    assert len(votes) == 2
+    assert all(set(vote.judges) <= set(_judges()) for vote in votes)
 
 
 def test_every_language_has_a_bundled_task() -> None:

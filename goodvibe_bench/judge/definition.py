@@ -8,6 +8,9 @@ from goodvibe_bench.objective.training import Training
 from goodvibe_bench.tuner.spec import FullSpec, LoraSpec
 from goodvibe_bench.types import Calibration, Noun
 
+ToolName = Literal["flawfinder", "cppcheck", "mobsfscan", "staticcheck"]
+Rule = Literal["any", "majority", "mean"]
+
 
 class Fit(Noun):
     """How `judge fit` trains this judge."""
@@ -18,6 +21,12 @@ class Fit(Noun):
     """More labelled pairs, JSON Lines below the folder given by --data; by file and commit, a share is learned from."""
     file_share: float = Field(default=0.5, gt=0, le=1)
     """The share of each file's commits that may be learned from; the rest stays for transfer tests."""
+    copies: int = Field(default=1, ge=1)
+    """Model judges: how often an epoch shows each family, beyond the first time with other names and layout."""
+    rank_weight: float = Field(default=0.0, ge=0)
+    """Model judges: how much the order of a family's sides counts beside each side's label."""
+    pull: float = Field(default=1.0, gt=0)
+    """Signals judges: how strongly weights are held to the strengths that the signals' writers gave."""
     seed: int = 0
 
 
@@ -40,6 +49,14 @@ class LinearJudge(Noun):
     inverse_regularisation: float = Field(default=10.0, gt=0)
 
 
+class SignalsJudge(Noun):
+    """What reviewers look for, as patterns with weights."""
+
+    kind: Literal["signals"]
+    folder: str
+    """Of the <language>.toml files that hold the signals, below the definition's own folder."""
+
+
 class ScriptedJudge(Noun):
     """Calls code unsafe that contains one of the words. A double for tests."""
 
@@ -47,11 +64,38 @@ class ScriptedJudge(Noun):
     unsafe_words: tuple[str, ...]
 
 
+class AnalyserJudge(Noun):
+    """Static analysers, each for the languages it covers; a language without one is unjudged."""
+
+    kind: Literal["analyser"]
+    tools: tuple[ToolName, ...] = Field(min_length=1)
+    minimum: dict[ToolName, Annotated[float, Field(ge=0, le=1)]] = {}
+    """Findings of a tool graded below its minimum do not count. Grades: flawfinder's levels 0-5 by fifths; an error
+    1, a warning 0.6, information 0.2; staticcheck, which has no levels, 0.6."""
+    threshold: float = Field(default=0.5, gt=0, le=1)
+    """Code with a finding of this grade or above is unsafe, in a language without calibration."""
+    timeout_seconds: float = Field(default=600, gt=0)
+    """For one tool on one batch; all of a batch that takes longer is unjudged."""
+
+
+class VoteJudge(Noun):
+    """Several judges' answers made one."""
+
+    kind: Literal["vote"]
+    judges: tuple[str, ...] = Field(min_length=1)
+    """Names, or paths of definitions."""
+    rule: Rule
+    """Unsafe when any member says so, when half of them or more do, or when the mean of their p_unsafe does."""
+
+
 class JudgeDefinition(Noun):
     """One judge: what it is, and how it is fitted."""
 
     description: str
-    judge: Annotated[ModelJudge | LinearJudge | ScriptedJudge, Field(discriminator="kind")]
+    judge: Annotated[
+        ModelJudge | LinearJudge | SignalsJudge | AnalyserJudge | VoteJudge | ScriptedJudge,
+        Field(discriminator="kind"),
+    ]
     fit: Fit | None = None
 
 
@@ -67,4 +111,7 @@ class Card(Noun):
     """Per language, on calibration data only; the thresholds are chosen there."""
     compared: dict[str, dict[str, Calibration]] = {}
     """The same figures before tuning ("untuned") and of the floor ("linear")."""
+    measured: dict[str, Any] = {}
+    """What `judge bench --save` found with this calibration: date, versions, rows of labelled sets, probes."""
     notes: str = ""
+    """Limits, in words of the judge's makers."""

@@ -17,7 +17,7 @@ from sklearn.model_selection import GroupKFold
 
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge.decide import decide
-from goodvibe_bench.types import Code, Labelled, Language, Verdict
+from goodvibe_bench.types import Code, Labelled, Verdict
 
 
 @dataclass(frozen=True)
@@ -68,19 +68,15 @@ def style_auc(data: Sequence[Labelled], folds: int = 5) -> float:
 
 @dataclass(frozen=True)
 class LinearJudge:
-    """A judge on fitted weights, with a threshold for each language."""
+    """A judge on fitted weights; its own threshold is 0.5."""
 
     name: str
     weights: LinearWeights
-    thresholds: dict[Language, float]
 
     def judge(self, codes: Sequence[Code]) -> list[Verdict]:
         """Return one verdict for each code, in order."""
         found = self.weights.probabilities([code.text for code in codes])
-        return [
-            decide(self.name, code, p, self.thresholds.get(code.language, 0.5))
-            for code, p in zip(codes, found, strict=True)
-        ]
+        return [decide(self.name, code, p, 0.5) for code, p in zip(codes, found, strict=True)]
 
 
 def save(weights: LinearWeights, folder: Path) -> None:

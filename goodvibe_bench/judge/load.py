@@ -1,14 +1,25 @@
+# ruff: noqa: ARG001 - all makers are called alike
 """From a judge's name to a judge: definition, fitted weights, card with thresholds. It fits nothing."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
-from goodvibe_bench.judge.definition import Card, JudgeDefinition, LinearJudge, ScriptedJudge
-from goodvibe_bench.types import Judge, Language
+from goodvibe_bench.judge.definition import (
+    AnalyserJudge,
+    Card,
+    JudgeDefinition,
+    LinearJudge,
+    ModelJudge,
+    ScriptedJudge,
+    SignalsJudge,
+    VoteJudge,
+)
+from goodvibe_bench.types import LANGUAGES, Calibration, Judge, Language
 
 
 @dataclass(frozen=True)
@@ -19,7 +30,9 @@ class Fitted:
     definition: catalog.Definition[JudgeDefinition]
     card: Card | None
     digest: str
-    """Covers definition, weights and thresholds: two verdicts compare only under one digest."""
+    """Covers definition, weights, tool versions and thresholds: two verdicts compare only under one digest."""
+    thresholds: dict[Language, float]
+    """The lowest p_unsafe that is called unsafe; 0.5 for a language that is not here."""
 
 
 def read_card(folder: Path) -> Card | None:
@@ -35,41 +48,119 @@ def weights_folder(definition: catalog.Definition[JudgeDefinition]) -> Path:
     return definition.path.parent / definition.name
 
 
-def load(name: str, *, dtype: str = "bfloat16", progress: Callable[[int], None] = lambda done: None) -> Fitted:
+@dataclass(frozen=True)
+class Loading:
+    """How judges are loaded."""
+
+    dtype: str = "bfloat16"
+    progress: Callable[[int], None] = lambda done: None
+    """Called with how many more snippets a model has scored."""
+    scratch: Path | None = None
+    """Where scores are kept, so that no code is asked about twice; nowhere when None."""
+    above: tuple[Path, ...] = ()
+    """The votes that this judge is loaded for."""
+
+
+def load(name: str, how: Loading = Loading()) -> Fitted:
     """Return the judge `name` (or the definition at that path).
 
-    A model judge without fitted weights runs untuned at threshold 0.5. Raises UsageError for an unknown judge, and
-    for a linear one that was never fitted.
+    A model judge without fitted weights runs untuned. In a language without calibration a judge's own threshold holds.
+    Raises UsageError for an unknown judge, for a linear or signals judge that was never fitted, for analysers none of
+    which is installed, and for a vote that is its own member.
     """
     definition = catalog.read("judges", name, JudgeDefinition)
+    card = read_card(weights_folder(definition))
+    judge, weights = _MAKERS[definition.content.judge.kind](definition, definition.content.judge, how)
+    own = definition.content.judge.threshold if isinstance(definition.content.judge, AnalyserJudge) else 0.5
+    thresholds: dict[Language, float] = dict.fromkeys(LANGUAGES, own)
+    if card is not None and card.calibration:
+        from goodvibe_bench.judge.calibrated import Calibrated
+
+        found: dict[Language, Calibration] = {one.language: one for one in card.calibration.values()}
+        judge = Calibrated(definition.name, judge, found)
+        thresholds |= {language: one.threshold for language, one in found.items()}
+        weights = [weights, {language: one.scaling and one.scaling.model_dump() for language, one in found.items()}]
+    return Fitted(judge, definition, card, catalog.digest([definition.digest, weights, thresholds]), thresholds)
+
+
+Definition = catalog.Definition[JudgeDefinition]
+Made = tuple[Judge, Any]
+"""A judge whose p_unsafe is neither scaled nor compared with calibrated thresholds, and what its digest covers."""
+
+
+def _scripted(definition: Definition, spec: ScriptedJudge, how: Loading) -> Made:
+    from goodvibe_bench.judge import scripted
+
+    return scripted.ScriptedJudge(definition.name, spec.unsafe_words), None
+
+
+def _linear(definition: Definition, spec: LinearJudge, how: Loading) -> Made:
+    from goodvibe_bench.judge import linear
+
     folder = weights_folder(definition)
-    card = read_card(folder)
-    thresholds: dict[Language, float] = {}
-    if card is not None:
-        thresholds = {found.language: found.threshold for found in card.calibration.values()}
-    spec = definition.content.judge
-    if isinstance(spec, ScriptedJudge):
-        from goodvibe_bench.judge import scripted
+    return linear.LinearJudge(definition.name, linear.load(folder)), digest_weights(folder)
 
-        judge: Judge = scripted.ScriptedJudge(definition.name, spec.unsafe_words)
-        weights: Any = None
-    elif isinstance(spec, LinearJudge):
-        from goodvibe_bench.judge import linear
 
-        judge = linear.LinearJudge(definition.name, linear.load(folder), thresholds)
-        weights = card.weights_digest if card else None
-    else:
-        from goodvibe_bench.judge.model import ModelJudge
-        from goodvibe_bench.model.load import load as load_model
-        from goodvibe_bench.model.load import with_adapter
+def _signals(definition: Definition, spec: SignalsJudge, how: Loading) -> Made:
+    from goodvibe_bench.judge import signals
 
-        loaded = load_model(spec.base, dtype=dtype)
-        if (folder / "adapter_config.json").is_file():
-            loaded = with_adapter(loaded, folder)
-        judge = ModelJudge(definition.name, loaded, thresholds, spec.max_code_tokens, progress=progress)
-        weights = [loaded.noun.digest, loaded.noun.adapter, dtype]
-    digest = catalog.digest([definition.digest, weights, thresholds])
-    return Fitted(judge, definition, card, digest)
+    folder = weights_folder(definition)
+    known = signals.read(definition.path.parent / spec.folder)
+    words = catalog.digest([file.model_dump() for file in known.files])
+    judge = signals.SignalsJudge(definition.name, known, signals.load(folder, known))
+    return judge, [digest_weights(folder), words]
+
+
+def _analyser(definition: Definition, spec: AnalyserJudge, how: Loading) -> Made:
+    from goodvibe_bench.judge import analyser
+
+    installed = analyser.find(spec, str(definition.path))
+    versions = {name: tool.version for name, tool in installed.items()}
+    return analyser.AnalyserJudge(definition.name, spec, installed), versions
+
+
+def _vote(definition: Definition, spec: VoteJudge, how: Loading) -> Made:
+    from goodvibe_bench.judge import vote
+
+    path = definition.path.resolve()
+    if path in how.above:
+        names = " -> ".join(step.stem for step in (*how.above, path))
+        raise UsageError(f"{definition.path}: the vote is its own member: {names}. Take one of them out of `judges`.")
+    members = [load(name, replace(how, above=(*how.above, path))) for name in spec.judges]
+    voters = tuple(vote.Member(m.definition.name, m.judge, m.thresholds) for m in members)
+    return vote.VoteJudge(definition.name, voters, spec.rule), [m.digest for m in members]
+
+
+def _model(definition: Definition, spec: ModelJudge, how: Loading) -> Made:
+    from goodvibe_bench.judge import cache, model
+    from goodvibe_bench.model.load import load as load_model
+    from goodvibe_bench.model.load import with_adapter
+
+    folder = weights_folder(definition)
+    loaded = load_model(spec.base, dtype=how.dtype)
+    if (folder / "adapter_config.json").is_file():
+        loaded = with_adapter(loaded, folder)
+    judge = model.ModelJudge(definition.name, loaded, spec.max_code_tokens, progress=how.progress)
+    weights = [loaded.noun.digest, loaded.noun.adapter, how.dtype]
+    if how.scratch:
+        digest = cache.digest_scoring(definition.digest, weights, str(loaded.device))
+        judge.kept = cache.cached(judge.ask, how.scratch / "verdicts", digest)
+    return judge, weights
+
+
+_MAKERS: dict[str, Callable[[Definition, Any, Loading], Made]] = {
+    "scripted": _scripted,
+    "linear": _linear,
+    "signals": _signals,
+    "analyser": _analyser,
+    "vote": _vote,
+    "model": _model,
+}
+
+
+def digest_weights(folder: Path) -> str:
+    """Return a digest of the safetensors files in a judge's folder."""
+    return catalog.digest({path.name: sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.safetensors")})
 
 
 def _json(path: Path) -> Any:

@@ -86,7 +86,7 @@ def digest_folder(folder: Path) -> str:
     total = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.suffix in {".safetensors", ".json", ".jinja", ".model", ".txt"}:
-            if path.name == "goodvibe.json":  # our own note about the training, not part of the model
+            if path.name in {"goodvibe.json", "card.json"}:  # our own notes on training and judging, no part of it
                 continue
             total.update(path.name.encode())
             with path.open("rb") as file:

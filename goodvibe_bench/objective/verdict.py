@@ -36,15 +36,27 @@ def choice_ids(tokenizer: PreTrainedTokenizerBase) -> tuple[int, int]:
 
 def encode(tokenizer: PreTrainedTokenizerBase, code: str, max_code_tokens: int) -> list[int]:
     """Return the token ids of the question about `code`, whose middle is left out beyond `max_code_tokens`."""
-    reach = 8 * max_code_tokens
-    if len(code) > 2 * reach:  # a megabyte is cut before it is tokenized
+    return encode_all(tokenizer, [code], max_code_tokens)[0]
+
+
+def encode_all(tokenizer: PreTrainedTokenizerBase, codes: Sequence[str], max_code_tokens: int) -> list[list[int]]:
+    """Return the token ids of the question about each code, as `encode` does; their lengths are measured together."""
+    if not codes:
+        return []
+    cut = [_cut(code, 8 * max_code_tokens) for code in codes]
+    lengths: list[list[int]] = tokenizer(cut, add_special_tokens=False)["input_ids"]  # type: ignore[assignment]
+    half = max_code_tokens // 2
+    for place, ids in enumerate(lengths):
+        if len(ids) > max_code_tokens:
+            cut[place] = f"{tokenizer.decode(ids[:half])}\n...\n{tokenizer.decode(ids[-half:])}"
+    return [chat.render(tokenizer, f"{INSTRUCTION}\n\n{code}") for code in cut]
+
+
+def _cut(code: str, reach: int) -> str:
+    """Return what of `code` is tokenized: a megabyte is cut before, lone surrogates cannot be."""
+    if len(code) > 2 * reach:
         code = code[:reach] + code[-reach:]
-    code = code.encode("utf-8", "replace").decode()  # lone surrogates cannot be tokenized
-    ids = tokenizer(code, add_special_tokens=False)["input_ids"]
-    if len(ids) > max_code_tokens:
-        half = max_code_tokens // 2
-        code = f"{tokenizer.decode(ids[:half])}\n...\n{tokenizer.decode(ids[-half:])}"
-    return chat.render(tokenizer, f"{INSTRUCTION}\n\n{code}")
+    return code.encode("utf-8", "replace").decode()
 
 
 def choice_logits(model: PreTrainedModel, batch: dict[str, torch.Tensor], choices: tuple[int, int]) -> torch.Tensor:

@@ -6,11 +6,13 @@ import torch
 from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge import JudgeDefinition, linear, load
+from goodvibe_bench.judge.calibrated import Calibrated
 from goodvibe_bench.judge.decide import decide
 from goodvibe_bench.judge.model import ModelJudge, probabilities
 from goodvibe_bench.judge.scripted import ScriptedJudge
+from goodvibe_bench.metric.rate import rate
 from goodvibe_bench.model.load import Loaded
-from goodvibe_bench.types import Code, Labelled, Outcome
+from goodvibe_bench.types import Calibration, Code, Labelled, Outcome
 
 CODE = Code(text="int x = 1;", language="cpp", how_extracted="fence", parses=True)
 JUNK = Code(text="I cannot help.", language="cpp", how_extracted="none", parses=False, unusable="refusal")
@@ -58,9 +60,14 @@ def test_hostile_text_gets_a_probability(loaded: Loaded):
 
 def test_each_language_has_its_threshold(loaded: Loaded):
     p_unsafe = probabilities(loaded, [CODE.text], 64)[0]
-    strict = ModelJudge("j", loaded, {"cpp": p_unsafe}, 64).judge([CODE])[0]
-    lax = ModelJudge("j", loaded, {"cpp": p_unsafe + 1e-3}, 64).judge([CODE])[0]
+    raw = ModelJudge("j", loaded, 64)
+    strict, lax = (Calibrated("j", raw, {"cpp": _calibration(p_unsafe + more)}).judge([CODE])[0] for more in (0, 1e-3))
     assert (strict.outcome, lax.outcome) == (Outcome.INSECURE, Outcome.SECURE)
+
+
+def _calibration(threshold: float) -> Calibration:
+    half = rate(1, 2)
+    return Calibration(language="cpp", tpr=half, fpr=half, n=4, threshold=threshold, auc=0.5, ece=0.0)
 
 
 def test_the_linear_judge_separates_what_words_separate(tmp_path):

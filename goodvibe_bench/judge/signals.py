@@ -1,0 +1,232 @@
+"""The signals judge: what reviewers look for, written down as patterns, and weighed on labelled code.
+
+A signal is data (judges/signals.d/<language>.toml): a pattern that speaks for or against a snippet, with a strength
+that its writer gave it. `fit` moves the weights from there towards what labelled pairs say. It parses nothing and
+knows no data flow, so what a signal cannot see leaves a snippet at its language's intercept. Patterns run in linear
+time (RE2): snippets are untrusted.
+"""
+
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import re2
+from pydantic import Field, field_validator
+from safetensors.numpy import load_file, save_file
+from scipy.optimize import minimize
+
+from goodvibe_bench import catalog
+from goodvibe_bench.errors import UsageError
+from goodvibe_bench.judge.decide import decide
+from goodvibe_bench.types import LANGUAGES, Code, Labelled, Language, Noun, Verdict
+
+MAX_CHARACTERS = 200_000
+"""Of longer texts only the beginning is read."""
+
+_COMMENT_OR_STRING = re.compile(
+    r"//[^\n]*|/\*.*?(?:\*/|\Z)"
+    r'|R"([^\s()\\]{0,16})\(.*?(?:\)\1"|\Z)|#"""(?:(?!"""#).)*(?:"""#|\Z)|#"[^\n]*?(?:"#|(?=\n)|\Z)'
+    r'|"""(?:\\.|(?!""").)*(?:"""|\Z)|"(?:\\.|[^"\\\n])*(?:"|(?=\n)|\Z)|`[^`]*(?:`|\Z)'
+    r"|'(?:\\.|[^'\\\n]){1,8}'",
+    re.DOTALL,
+)
+"""Every alternative ends at the end of the text too, so that no opening quote is tried twice: linear time."""
+
+
+class Signal(Noun):
+    """One pattern, and what it says where it is found."""
+
+    id: str
+    says: Literal["insecure", "secure"]
+    match: str
+    """RE2 pattern that must be found."""
+    unless: str | None = None
+    """RE2 pattern that must not be found in the same snippet."""
+    view: Literal["code", "text"] = "code"
+    """`code`: comments left out, strings emptied. `text`: comments left out."""
+    strength: float = Field(default=1.0, gt=0, le=4)
+    """Log odds that finding it adds, before anything is learned."""
+    cwe: str
+    note: str
+    """What a reviewer sees in it."""
+
+    @field_validator("match", "unless")
+    @classmethod
+    def _compiles(cls, pattern: str | None) -> str | None:
+        if pattern is not None:
+            try:
+                re2.compile(pattern, _options())
+            except re2.error as error:
+                raise ValueError(f"no RE2 pattern: {error}") from error
+        return pattern
+
+
+class SignalFile(Noun):
+    """The signals of one language."""
+
+    language: Language
+    signal: tuple[Signal, ...]
+
+
+def _options() -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    return options
+
+
+def views(text: str) -> dict[str, str]:
+    """Return `text` (comments left out) and `code` (strings emptied as well) of a snippet."""
+    text = text[:MAX_CHARACTERS].encode("utf-8", "replace").decode()
+
+    def bare(found: re.Match[str], keep_strings: bool) -> str:
+        word = found.group()
+        if word.startswith(("//", "/*")):
+            return " "
+        return word if keep_strings else f"{word[0]}{word[-1]}"
+
+    return {
+        "text": _COMMENT_OR_STRING.sub(lambda found: bare(found, True), text),
+        "code": _COMMENT_OR_STRING.sub(lambda found: bare(found, False), text),
+    }
+
+
+@dataclass(frozen=True)
+class Signals:
+    """All signals by language; `places` numbers them over all languages."""
+
+    files: tuple[SignalFile, ...]
+
+    @cached_property
+    def places(self) -> dict[tuple[Language, str], int]:
+        """Return each signal's column in a feature matrix."""
+        names: list[tuple[Language, str]] = [
+            (file.language, signal.id) for file in self.files for signal in file.signal
+        ]
+        return {name: place for place, name in enumerate(names)}
+
+    @cached_property
+    def priors(self) -> np.ndarray:
+        """Return the weights before learning, [signals]: positive speaks for insecure."""
+        signals = [signal for file in self.files for signal in file.signal]
+        return np.array([signal.strength * (1 if signal.says == "insecure" else -1) for signal in signals])
+
+    @cached_property
+    def unfitted(self) -> np.ndarray:
+        """Return weights [signals + languages] that nothing was learned for: the strengths, and no intercepts."""
+        return np.concatenate([self.priors, np.zeros(len(LANGUAGES))]).astype(np.float32)
+
+    @cached_property
+    def _compiled(self) -> dict[Language, list[tuple[Signal, Any, Any]]]:
+        options = _options()
+        return {
+            file.language: [
+                (signal, re2.compile(signal.match, options), signal.unless and re2.compile(signal.unless, options))
+                for signal in file.signal
+            ]
+            for file in self.files
+        }
+
+    def found(self, text: str, language: Language) -> list[Signal]:
+        """Return the signals that a snippet shows."""
+        seen = views(text)
+        return [
+            signal
+            for signal, match, unless in self._compiled.get(language, [])
+            if match.search(seen[signal.view]) and not (unless and unless.search(seen[signal.view]))
+        ]
+
+    def features(self, texts: Sequence[str], languages: Sequence[Language]) -> np.ndarray:
+        """Return a matrix [texts, signals + languages] of zeros and ones; the last columns say the language."""
+        rows = np.zeros((len(texts), len(self.places) + len(LANGUAGES)), dtype=np.float32)
+        for row, (text, language) in enumerate(zip(texts, languages, strict=True)):
+            rows[row, [self.places[language, signal.id] for signal in self.found(text, language)]] = 1
+            rows[row, len(self.places) + LANGUAGES.index(language)] = 1
+        return rows
+
+
+def read(folder: Path) -> Signals:
+    """Return the signals of every <language>.toml in `folder`. Raises UsageError for a malformed or doubled one."""
+    files = []
+    for path in sorted(folder.glob("*.toml")):
+        file = catalog.parse(_words(path), SignalFile, str(path))
+        names = [signal.id for signal in file.signal]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise UsageError(f"{path}: these ids are there twice: {', '.join(doubled)}. Rename one of each.")
+        files.append(file)
+    if not files:
+        raise UsageError(f"No signals in {folder}: it holds no <language>.toml.")
+    return Signals(tuple(files))
+
+
+def _words(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from error
+
+
+def fit(signals: Signals, data: Sequence[Labelled], pull: float = 1.0) -> np.ndarray:
+    """Return weights [signals + languages]: the most probable ones after `data`, given the writers' strengths.
+
+    Logistic regression with a Gaussian prior around the strengths, whose precision is `pull`, so that signals that
+    `data` never shows keep theirs; an intercept a language has a wide prior around 0. A weight never changes its sign.
+    Raises UsageError when one label is missing.
+    """
+    labels = np.array([item.label for item in data])
+    if len(set(labels.tolist())) < 2:
+        raise UsageError("A judge needs both secure and insecure snippets to be fitted.")
+    rows = signals.features([item.code for item in data], [item.language for item in data])
+    prior = signals.unfitted.astype(float)
+    precision = np.concatenate([np.full(len(signals.priors), pull), np.full(len(LANGUAGES), 0.1)])
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        score = rows @ weights
+        gap = weights - prior
+        value = np.logaddexp(0, score).sum() - score @ labels + (precision * gap**2).sum() / 2
+        slope = rows.T @ (1 / (1 + np.exp(-score)) - labels) + precision * gap
+        return float(value), slope
+
+    free = [(None, None)] * len(LANGUAGES)
+    bounds = [(0, None) if weight > 0 else (None, 0) for weight in signals.priors] + free
+    found = minimize(loss, prior, jac=True, method="L-BFGS-B", bounds=bounds)
+    return found.x.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class SignalsJudge:
+    """A judge on signals and their weights; its threshold is 0.5."""
+
+    name: str
+    signals: Signals
+    weights: np.ndarray
+
+    def probabilities(self, texts: Sequence[str], languages: Sequence[Language]) -> list[float]:
+        """Return p_unsafe in [0, 1] for each text."""
+        return (1 / (1 + np.exp(-(self.signals.features(texts, languages) @ self.weights)))).tolist()
+
+    def judge(self, codes: Sequence[Code]) -> list[Verdict]:
+        """Return one verdict for each code, in order."""
+        found = self.probabilities([code.text for code in codes], [code.language for code in codes])
+        return [decide(self.name, code, p, 0.5) for code, p in zip(codes, found, strict=True)]
+
+
+def save(weights: np.ndarray, folder: Path) -> None:
+    """Write signals.safetensors to `folder`."""
+    save_file({"weights": weights}, folder / "signals.safetensors")
+
+
+def load(folder: Path, signals: Signals) -> np.ndarray:
+    """Return the weights in `folder`. Raises UsageError when there are none, or not one for each signal."""
+    path = folder / "signals.safetensors"
+    if not path.is_file():
+        raise UsageError(f"No fitted weights at {path}. Fit it: goodvibe-bench judge fit --judge {folder.name}")
+    weights = load_file(path)["weights"]
+    if len(weights) != len(signals.places) + len(LANGUAGES):
+        raise UsageError(f"{path} has weights for other signals. Fit it again: judge fit --judge {folder.name}")
+    return weights

@@ -1,0 +1,132 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from goodvibe_bench.errors import UsageError
+from goodvibe_bench.judge import signals
+from goodvibe_bench.types import Code, Labelled, Outcome
+
+FILE = """
+language = "cpp"
+
+[[signal]]
+id = "copy"
+says = "insecure"
+match = '\\bstrcpy\\s*\\('
+unless = '\\bstrlen\\s*\\('
+strength = 2.0
+cwe = "CWE-120"
+note = "copies until a NUL"
+
+[[signal]]
+id = "md5"
+says = "insecure"
+view = "text"
+match = '"MD5"'
+cwe = "CWE-327"
+note = "broken hash"
+
+[[signal]]
+id = "bounded"
+says = "secure"
+match = '\\bsnprintf\\s*\\('
+cwe = "CWE-120"
+note = "knows the room"
+"""
+
+
+@pytest.fixture
+def known(tmp_path: Path) -> signals.Signals:
+    (tmp_path / "cpp.toml").write_text(FILE)
+    return signals.read(tmp_path)
+
+
+def _found(known: signals.Signals, text: str) -> list[str]:
+    return [signal.id for signal in known.found(text, "cpp")]
+
+
+def test_comments_and_strings_are_no_code(known: signals.Signals):
+    assert _found(known, "strcpy(a, b);") == ["copy"]
+    assert _found(known, "// strcpy(a, b);\n/* strcpy(c, d) */ int x;") == []
+    assert _found(known, 'puts("strcpy(a, b);");') == []
+    assert _found(known, 'R"x(strcpy(a, b);)x"; // done') == []
+
+
+def test_the_text_view_keeps_strings(known: signals.Signals):
+    assert _found(known, 'digest("MD5");') == ["md5"]
+    assert _found(known, '// digest("MD5");') == []
+
+
+def test_a_remedy_silences_a_signal(known: signals.Signals):
+    assert _found(known, "if (strlen(b) < n) strcpy(a, b);") == []
+
+
+def test_other_languages_have_other_signals(known: signals.Signals):
+    assert known.found("strcpy(a, b);", "go") == []
+
+
+def test_learning_moves_weights_from_their_strengths_and_never_over_zero(known: signals.Signals):
+    def rows(code: str, label: int, count: int) -> list[Labelled]:
+        name = f"{code}{label}"
+        return [
+            Labelled(id=f"{name}{i}", code=code, language="cpp", label=label, family=f"{name}{i}") for i in range(count)
+        ]  # type: ignore[arg-type]
+
+    data = rows("strcpy(a, b);", 0, 40) + rows("x();", 1, 40) + rows("snprintf(a);", 0, 40) + rows("y();", 1, 40)
+    copy, md5, bounded, *_ = signals.fit(known, data)
+    assert 0 <= copy < 0.1, "data that speaks against a signal takes its weight, not its sign"
+    assert md5 == pytest.approx(1.0, abs=1e-3), "a signal that was never seen keeps its strength"
+    assert bounded < -1
+    held = signals.fit(known, data, pull=1e6)
+    assert held[:3] == pytest.approx(known.unfitted[:3], abs=1e-3)
+
+
+def test_a_judge_is_more_than_half_sure_where_a_signal_speaks(known: signals.Signals, tmp_path: Path):
+    signals.save(known.unfitted, tmp_path)
+    judge = signals.SignalsJudge("signals", known, signals.load(tmp_path, known))
+    texts = ["strcpy(a, b);", "snprintf(a, n, b);"]
+    codes = [Code(text=text, language="cpp", how_extracted="given", parses=True) for text in texts]
+    assert [verdict.outcome for verdict in judge.judge(codes)] == [Outcome.INSECURE, Outcome.SECURE]
+    assert judge.judge(codes)[0].p_unsafe == pytest.approx(1 / (1 + np.exp(-2)))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "\x00" * 10,
+        "\ud800",
+        '"' * 5000,
+        "/*" * 5000,
+        "'" * 100_000,
+        "strcpy(" * 100_000,
+        'R"(' * 60_000,
+        '#"' * 90_000,
+        '"' + '\\"' * 90_000,
+        '#"""' * 50_000,
+    ],
+)
+def test_hostile_text_is_read_in_no_time(known: signals.Signals, text: str):
+    assert len(known.found(text, "cpp")) <= 1
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        ('language = "cpp"\n[[signal]]\nid = "a"\nsays = "insecure"\nmatch = "(?=x)"\ncwe = "C"\nnote = "n"', "RE2"),
+        ('language = "cpp"\nsignal = 3', "signal"),
+        ("language = ", "TOML"),
+        (FILE + FILE.replace('\nlanguage = "cpp"\n', ""), "twice"),
+    ],
+)
+def test_a_faulty_file_is_refused_with_its_fault(tmp_path: Path, words: str, fault: str):
+    (tmp_path / "cpp.toml").write_text(words)
+    with pytest.raises(UsageError, match=fault):
+        signals.read(tmp_path)
+
+
+def test_weights_of_other_signals_are_refused(known: signals.Signals, tmp_path: Path):
+    signals.save(known.unfitted[1:], tmp_path)
+    with pytest.raises(UsageError, match="other signals"):
+        signals.load(tmp_path, known)
