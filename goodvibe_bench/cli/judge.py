@@ -1,14 +1,16 @@
 """`goodvibe-bench judge ...`: words in, one call, exit code out."""
 
+import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from goodvibe_bench.cli.options import AsJson, Data, Quiet, calm_libraries
-from goodvibe_bench.cli.printing import say
+from goodvibe_bench.cli.options import AsJson, Data, Quiet, calm_libraries, split
+from goodvibe_bench.cli.printing import print_table, say, table
 
-app = typer.Typer(help="Fit judges.", no_args_is_help=True)
+app = typer.Typer(help="Fit, calibrate and measure judges.", no_args_is_help=True)
 
 
 @app.command()
@@ -30,3 +32,121 @@ def fit(
     with Show(quiet=quiet) as show:
         folder = fit_judge(judge, show, data=data, output=output, seed=seed)
     say((folder / ("card.json" if as_json else "README.md")).read_text())
+
+
+@app.command()
+def bench(
+    judge: Annotated[str, typer.Option(help="Judges, separated by commas.")],
+    sets: Annotated[str | None, typer.Option(help="Labelled sets, separated by commas; all by default.")] = None,
+    languages: Annotated[str, typer.Option(help="Languages, separated by commas.")] = "cpp,java,swift,go",
+    data: Data = None,
+    limit: Annotated[int | None, typer.Option(help="Snippets a set and language, whole families.")] = None,
+    probes: Annotated[bool, typer.Option("--probes", help="Also count verdicts that harmless changes flip.")] = False,
+    save: Annotated[bool, typer.Option("--save", help="Write the figures into each judge's card.")] = False,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Measure judges on labelled code: the tasks' calibration parts and the labelled files in --data."""
+    from goodvibe_bench.judging import bench as benching
+    from goodvibe_bench.judging.data import chosen, labelled_sets
+    from goodvibe_bench.progress import Show
+
+    calm_libraries()
+    names = split(judge)
+    for name in names if save else ():
+        benching.card_folder(name)
+    with Show(quiet=quiet) as show:
+        at_hand = chosen(labelled_sets(data, show, names, languages=split(languages)), languages=split(languages))
+        rows = benching.bench(names, chosen(at_hand, split(sets) if sets else (), limit=limit), show)
+        probed = {name: benching.probe(name, at_hand) for name in names if probes}
+    plain = {name: found.model_dump(mode="json") for name, found in probed.items()}
+    for name in names if save else ():
+        benching.save(name, rows, probed.get(name))
+    if as_json:
+        say(json.dumps({"rows": [row.model_dump(mode="json") for row in rows], "probes": plain}, indent=1))
+        return
+    for one in dict.fromkeys(row.set for row in rows):
+        of_set = [row for row in rows if row.set == one]
+        print_table(*benching.cells(of_set))
+        say("\n".join(benching.notes(of_set)))
+        if one.endswith("-raw"):
+            say(benching.PAPER)
+    say(benching.LEGEND)
+    if probed:
+        found = [row for name, report in probed.items() for row in benching.probe_cells(name, report)]
+        table("Probes: verdicts that changed, in % with 95% intervals", found, False)
+
+
+class Scaled(StrEnum):
+    TEMPERATURE = "temperature"
+    ISOTONIC = "isotonic"
+    NONE = "none"
+
+
+@app.command()
+def calibrate(
+    judge: Annotated[str, typer.Option(help="The judge to calibrate; its weights stay as they are.")],
+    labels: Annotated[
+        list[Path] | None, typer.Option(help="People's labels, from `judge label`; may be repeated.")
+    ] = None,
+    only_labels: Annotated[
+        bool, typer.Option("--only-labels", help="Calibrate on these alone, not on the tasks' calibration parts.")
+    ] = False,
+    scaling: Annotated[Scaled, typer.Option(help="How p_unsafe is scaled to fit labels.")] = Scaled.TEMPERATURE,
+    max_fpr: Annotated[
+        float | None,
+        typer.Option("--max-fpr", help="Highest TPR at an FPR of at most this, in place of the highest TPR - FPR."),
+    ] = None,
+    data: Data = None,
+    output: Annotated[
+        Path | None, typer.Option(help="Folder for card and README; beside the definition by default.")
+    ] = None,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Choose scaling and threshold per language on calibration data, and write them to the judge's card."""
+    from goodvibe_bench.judge.load import read_card
+    from goodvibe_bench.judging import calibrate as calibration
+    from goodvibe_bench.progress import Show
+
+    calm_libraries()
+    with Show(quiet=quiet) as show:
+        folder = calibration.calibrate(
+            judge,
+            show,
+            data=data,
+            labels=labels or [],
+            only_labels=only_labels,
+            scaling=scaling.value,
+            max_fpr=max_fpr,
+            output=output,
+        )
+    card = read_card(folder)
+    if as_json or card is None:
+        say((folder / "card.json").read_text())
+        return
+    table(f"{card.judge}, in % with 95% intervals; unsafe is positive", calibration.table_rows(card), False)
+    say("TPR and FPR are of calls whose scaling and threshold other folds chose. Cut: the threshold.")
+    say("Safe rates: those that this judge can report at all, from 1 - TPR to 1 - FPR; none where it only guesses.")
+    say(
+        "Labels: how many a corrected secure rate to +/-5 points takes at a true rate of 50%, from samples without end."
+    )
+    say(f"Written: {folder / 'card.json'}")
+
+
+@app.command()
+def label(
+    source: Annotated[Path, typer.Argument(help="A result file, with its records beside it, or a records file.")],
+    count: Annotated[int, typer.Option(help="Samples to label, in all.")] = 40,
+    output: Annotated[Path, typer.Option(help="JSON Lines file to write.")] = Path("labels.jsonl"),
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Write a stratified sample of a run's outputs for people to label, blind to the judge's verdicts."""
+    from goodvibe_bench.judging.label import drawn_rows, sample
+
+    rows = sample(source, count, output, seed)
+    table("Drawn", drawn_rows(rows), as_json)
+    if not as_json:
+        say(f"In {output}, set every label: 1 = unsafe, 0 = secure, null = not labelled; change nothing else but why.")
+        say(f"Then: goodvibe-bench judge calibrate --judge {rows[0].judge} --labels {output} --only-labels")

@@ -1,34 +1,106 @@
-"""A judge card as Markdown. It reads the card alone and computes nothing."""
+"""Write a judge's card, as JSON and as Markdown. It reads the card alone and computes nothing."""
 
 import json
+from pathlib import Path
+from typing import Any
 
 from goodvibe_bench.judge.definition import Card
+from goodvibe_bench.result import store
+from goodvibe_bench.types import Calibration
+
+
+def write(card: Card, folder: Path) -> None:
+    """Write card.json and README.md to `folder`."""
+    store.write_text(folder / "card.json", json.dumps(card.model_dump(mode="json"), indent=1, sort_keys=True) + "\n")
+    store.write_text(folder / "README.md", card_text(card))
 
 
 def card_text(card: Card) -> str:
     """Return the judge card as Markdown: data, recipe, and figures per language beside those it is compared with."""
-    lines = [f"# Judge card: {card.judge}", "", "## Data", "", "| source | learned from | calibrated on | digest |"]
-    lines += ["| --- | --- | --- | --- |"]
+    lines = [f"# Judge card: {card.judge}", "", *_data(card)]
+    if "calibration" in card.recipe:
+        lines += _sources(card.recipe["calibration"])
+    lines += ["", "## Figures on the calibration part", ""]
+    lines += ["| language | judge | n | threshold | chosen on | TPR [95%] | FPR [95%] | AUC | ECE | ECE scaled |"]
+    lines += ["|" + " --- |" * 10]
+    for language in card.calibration:
+        for judge, figures in {card.judge: card.calibration, **card.compared}.items():
+            if language in figures:
+                lines.append(_figures(judge, figures[language]))
+    lines += [
+        "",
+        'Positive = unsafe. "same data": the threshold maximises TPR - FPR on the data it is measured on; that',
+        'flatters. "other folds": scaling and threshold of each fold come from the others (families stay whole); the',
+        "calls are pooled, and so is ECE scaled. The threshold shown is of scaled p_unsafe, chosen on all folds.",
+    ]
+    if card.measured:
+        lines += _measured(card.measured)
+    if card.notes:
+        lines += ["", "## Limits", "", card.notes]
+    lines += ["", "## Recipe", "", "```json", json.dumps(card.recipe, indent=1, sort_keys=True), "```", ""]
+    return "\n".join(lines)
+
+
+def _data(card: Card) -> list[str]:
+    if not card.data:
+        return ["It learned from nothing of ours."]
+    lines = ["## Data", "", "| source | learned from | calibrated on | digest |", "| --- | --- | --- | --- |"]
     lines += [
         f"| {name} | {row['learn']} | {row['calibration']} | {row['digest']} |" for name, row in card.data.items()
     ]
     lines += ["", "Snippets, half of them secure and half insecure."]
     lines.append("Within a task no near twin is in two parts; between tasks and files twins were not looked for.")
-    if "trained_on" in card.recipe:
+    if "trained_on" in card.recipe and card.recipe["trained_on"] != sum(row["learn"] for row in card.data.values()):
         lines.append(
-            f"{card.recipe['trained_on']} of those learned from are short enough to be read whole; only they count."
+            f"{card.recipe['trained_on']} were trained on: families short enough to be read whole, and their copies."
         )
-    lines += ["", "## Figures on the calibration part", ""]
-    lines += ["| language | judge | n | threshold | TPR [95%] | FPR [95%] | AUC | ECE |", "|" + " --- |" * 8]
-    for language in card.calibration:
-        for judge, figures in {card.judge: card.calibration, **card.compared}.items():
-            row = figures[language]
-            rates = " | ".join(f"{r.value:.3f} [{r.low:.3f}, {r.high:.3f}]" for r in (row.tpr, row.fpr))
-            name = f"| {language} | {judge} | {row.n} | {row.threshold:.3f} | "
-            lines.append(f"{name}{rates} | {row.auc:.3f} | {row.ece:.3f} |")
-    lines += [
-        "",
-        "Positive = unsafe. Each row's threshold maximises TPR - FPR on this same part, so these rates flatter.",
-    ]
-    lines += ["", "## Recipe", "", "```json", json.dumps(card.recipe, indent=1, sort_keys=True), "```", ""]
-    return "\n".join(lines)
+    return lines
+
+
+def _sources(recipe: dict[str, Any]) -> list[str]:
+    limit = "the highest TPR - FPR" if recipe["max_fpr"] is None else f"the highest TPR at FPR <= {recipe['max_fpr']}"
+    lines = ["", "## Calibration", "", f"{recipe['when']}, languages {', '.join(recipe['languages'])}: "]
+    lines[-1] += f"scaling {recipe['scaling']}, threshold with {limit}. It replaces the calibration at fitting there."
+    lines += ["", "| source | snippets | digest |", "| --- | --- | --- |"]
+    lines += [f"| {name} | {row['snippets']} | {row['digest']} |" for name, row in recipe["sources"].items()]
+    return lines
+
+
+def _figures(judge: str, row: Calibration) -> str:
+    rates = " | ".join(f"{r.value:.3f} [{r.low:.3f}, {r.high:.3f}]" for r in (row.tpr, row.fpr))
+    chosen = "same data" if row.folds is None else "other folds"
+    scaled = "" if row.ece_scaled is None else f"{row.ece_scaled:.3f}"
+    name = f"| {row.language} | {judge} | {row.n} | {row.threshold:.3f} | {chosen} | "
+    return f"{name}{rates} | {row.auc:.3f} | {row.ece:.3f} | {scaled} |"
+
+
+def _measured(found: dict[str, Any]) -> list[str]:
+    """Return tables of labelled sets and of probes, as `judge bench --save` left them."""
+    lines = ["", f"## Measured on labelled sets ({found['date']})", ""]
+    lines += ["| set | use | language | n | unusable | unjudged | TPR | FPR | AUC | ECE | pairs | a second |"]
+    lines += ["|" + " --- |" * 12]
+    for row in found["rows"]:
+        rates = " | ".join(_interval(row[key]) for key in ("tpr", "fpr", "auc"))
+        ece = "" if row["ece"] is None else f"{row['ece']:.3f}"
+        speed = "" if row["snippets_per_second"] is None else f"{row['snippets_per_second']:.1f}"
+        counts = f"{row['n']} | {row['unusable']} | {row['unjudged']}"
+        head = f"| {row['set']} | {row['use']} | {row['language']} | {counts} | "
+        lines.append(f"{head}{rates} | {ece} | {_interval(row['pair_order'])} | {speed} |")
+    lines += ["", "Each with its 95% interval. Pairs: the insecure side has the higher p_unsafe."]
+    lines += ["Thresholds were chosen on calibration sets: TPR and FPR there flatter."]
+    return lines + (_probes(found["probes"]) if found["probes"] else [])
+
+
+def _probes(found: dict[str, Any]) -> list[str]:
+    shares = {name: flip["overall"] and flip["overall"]["rate"] for name, flip in found["flips"].items()}
+    shares |= {f"order {name}": share for name, share in found["injections"]["flips"].items()}
+    shares |= {"junk called secure": found["junk"]["secure"]}
+    if found["must_flip"]:
+        shares |= {"pairs told apart": found["must_flip"]["told_apart"]}
+    lines = ["", "## Probes", "", "| probe | n | verdicts that changed [95%] |", "| --- | --- | --- |"]
+    lines += [f"| {name} | {share['n']} | {_interval(share)} |" for name, share in shares.items() if share]
+    return [*lines, "", "An order is a sentence in a comment or string that tells the judge what to answer."]
+
+
+def _interval(found: dict[str, Any] | None) -> str:
+    return "" if found is None else f"{found['value']:.3f} [{found['low']:.3f}, {found['high']:.3f}]"

@@ -3,12 +3,9 @@
 It hands the trainer's loop to the judge, which may not import it.
 """
 
-import json
 import shutil
-import tempfile
 import time
 from collections.abc import Sequence
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +13,16 @@ from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge import linear
 from goodvibe_bench.judge import load as judges
-from goodvibe_bench.judge.definition import Card, JudgeDefinition, LinearJudge, ModelJudge
-from goodvibe_bench.judging.card import card_text
+from goodvibe_bench.judge.definition import Card, Fit, JudgeDefinition, LinearJudge, ModelJudge, SignalsJudge
+from goodvibe_bench.judging.card import write
 from goodvibe_bench.judging.data import gather
-from goodvibe_bench.metric.calibration import calibrate
+from goodvibe_bench.metric.calibration import crossfitted
 from goodvibe_bench.result import store
 from goodvibe_bench.run import Show
-from goodvibe_bench.types import LANGUAGES, Calibration, Labelled
+from goodvibe_bench.types import LANGUAGES, Calibration, Labelled, Language
+
+Fitting = tuple[list[float], dict[str, list[float]], dict[str, Any]]
+"""p_unsafe of the calibration snippets; the same by judges to compare with; what fitting cost."""
 
 
 def fit(
@@ -30,62 +30,88 @@ def fit(
 ) -> Path:
     """Fit the judge `name` by its definition and return the folder with its weights, card.json and README.md.
 
-    `output` is the folder to write; the one beside the definition when None. Raises UsageError when the judge has
-    nothing to fit, or its data is not at hand.
+    `output` is the folder to write; the one beside the definition when None. A fit that was killed goes on where it
+    was. Raises UsageError when the judge has nothing to fit, or its data is not at hand.
     """
     definition = catalog.read("judges", name, JudgeDefinition)
     recipe, spec = definition.content.fit, definition.content.judge
-    if recipe is None or not isinstance(spec, ModelJudge | LinearJudge):
+    if recipe is None or not isinstance(spec, ModelJudge | LinearJudge | SignalsJudge):
         raise UsageError(f"Judge {name!r} has no [fit] table: there is nothing to fit.")
     folder = output or judges.weights_folder(definition)
     store.writable(folder.parent)
     seed = recipe.seed if seed is None else seed
     learn, calibration, sources = gather(recipe, data, show)
     show.line(f"{name}: {len(learn)} labelled snippets to learn from, {len(calibration)} to calibrate on")
-    partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=folder.parent))
-    try:
-        started = time.monotonic()
-        if isinstance(spec, LinearJudge):
-            weights = linear.fit(learn, spec.features, spec.inverse_regularisation)
-            linear.save(weights, partial)
-            found = _calibrations(calibration, weights.probabilities([item.code for item in calibration]))
-            compared, account = {}, {}
-        else:
-            found, compared, account = _fit_model(spec, learn, calibration, partial, seed, show)
-        account["seconds"] = round(time.monotonic() - started, 1)
-        card = Card(
-            judge=definition.name,
-            definition_digest=definition.digest,
-            weights_digest=_weights_digest(partial),
-            data=sources,
-            recipe={"seed": seed, "definition": definition.content.model_dump(mode="json"), **account},
-            calibration=found,
-            compared=compared,
-        )
-        store.write_text(
-            partial / "card.json", json.dumps(card.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
-        )
-        store.write_text(partial / "README.md", card_text(card))
-        shutil.rmtree(folder, ignore_errors=True)
-        store.publish(partial, folder)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    partial = folder.parent / f".partial-{folder.name}-{catalog.digest([definition.digest, sources, seed])}"
+    partial.mkdir(exist_ok=True)
+    started = time.monotonic()
+    if isinstance(spec, ModelJudge):
+        found, compared, account = _fit_model(spec, recipe, learn, calibration, partial, seed, show)
+    elif isinstance(spec, SignalsJudge):
+        found, compared, account = _fit_signals(spec, recipe, definition.path.parent, learn, calibration, partial)
+    else:
+        found, compared, account = _fit_linear(spec, learn, calibration, partial)
+    account["seconds"] = round(time.monotonic() - started, 1)
+    card = Card(
+        judge=definition.name,
+        definition_digest=definition.digest,
+        weights_digest=judges.digest_weights(partial),
+        data=sources,
+        recipe={"seed": seed, "definition": definition.content.model_dump(mode="json"), **account},
+        calibration=_calibrations(calibration, found),
+        compared={other: _calibrations(calibration, p_unsafe) for other, p_unsafe in compared.items()},
+    )
+    write(card, partial)
+    shutil.rmtree(folder, ignore_errors=True)
+    store.publish(partial, folder)
     return folder
 
 
+def _fit_linear(spec: LinearJudge, learn: list[Labelled], calibration: list[Labelled], folder: Path) -> Fitting:
+    weights = linear.fit(learn, spec.features, spec.inverse_regularisation)
+    linear.save(weights, folder)
+    return weights.probabilities([item.code for item in calibration]), {}, {"trained_on": len(learn)}
+
+
+def _fit_signals(
+    spec: SignalsJudge,
+    recipe: Fit,
+    beside: Path,
+    learn: list[Labelled],
+    calibration: list[Labelled],
+    folder: Path,
+) -> Fitting:
+    from goodvibe_bench.judge import signals
+
+    known = signals.read(beside / spec.folder)
+    weights = signals.fit(known, learn, recipe.pull)
+    signals.save(weights, folder)
+    texts = [item.code for item in calibration]
+    languages: list[Language] = [item.language for item in calibration]
+    prior = signals.SignalsJudge("", known, known.unfitted).probabilities(texts, languages)
+    found = signals.SignalsJudge("", known, weights).probabilities(texts, languages)
+    floor = linear.fit(learn, 2**18, 10.0).probabilities(texts)
+    report = {"trained_on": len(learn), "signals": {file.language: len(file.signal) for file in known.files}}
+    return found, {"unfitted": prior, "linear": floor}, report
+
+
 def _fit_model(
-    spec: ModelJudge, learn: list[Labelled], calibration: list[Labelled], folder: Path, seed: int, show: Show
-) -> tuple[dict[str, Calibration], dict[str, dict[str, Calibration]], dict[str, Any]]:
+    spec: ModelJudge,
+    recipe: Fit,
+    learn: list[Labelled],
+    calibration: list[Labelled],
+    folder: Path,
+    seed: int,
+    show: Show,
+) -> Fitting:
     from goodvibe_bench.judge.model import probabilities
+    from goodvibe_bench.judging.augment import varied
     from goodvibe_bench.model.load import load
-    from goodvibe_bench.objective.verdict import VerdictObjective
-    from goodvibe_bench.trainer.loop import fit as run_loop
-    from goodvibe_bench.tuner.attach import attach, fold
 
     loaded = load(spec.base)
     texts = [item.code for item in calibration]
 
-    def measure(stage: str) -> dict[str, Calibration]:
+    def measure(stage: str) -> list[float]:
         done = 0
 
         def count(more: int) -> None:
@@ -93,15 +119,29 @@ def _fit_model(
             done += more
             show(stage, done, len(texts))
 
-        return _calibrations(calibration, probabilities(loaded, texts, spec.max_code_tokens, progress=count))
+        return probabilities(loaded, texts, spec.max_code_tokens, progress=count)
 
     learn = _whole(learn, loaded.tokenizer, spec.max_code_tokens)
+    show("vary", 0, len(learn), f"{recipe.copies} copies")
+    learn = _whole(varied(learn, recipe.copies, seed), loaded.tokenizer, spec.max_code_tokens)
     show.line(f"{len(learn)} snippets of at most {spec.max_code_tokens} tokens are trained on")
-    floor = linear.fit(learn, 2**18, 10.0).probabilities(texts)
-    compared = {"untuned": measure("measure untuned"), "linear": _calibrations(calibration, floor)}
-    objective = VerdictObjective(loaded.tokenizer, spec.max_code_tokens)
+    compared = {"untuned": measure("measure untuned"), "linear": linear.fit(learn, 2**18, 10.0).probabilities(texts)}
+    report = _train_adapter(spec, recipe.rank_weight, loaded, learn, folder, seed, show)
+    return measure("measure"), compared, report
+
+
+def _train_adapter(
+    spec: ModelJudge, rank_weight: float, loaded: Any, learn: list[Labelled], folder: Path, seed: int, show: Show
+) -> dict[str, Any]:
+    """Train, write the adapter to `folder`, and put the model with it merged in `loaded`; return what it cost."""
+    from goodvibe_bench.objective.ranking import RankingObjective
+    from goodvibe_bench.objective.verdict import VerdictObjective
+    from goodvibe_bench.trainer.loop import fit as run_loop
+    from goodvibe_bench.tuner.attach import attach, fold
+
+    objective = RankingObjective(VerdictObjective(loaded.tokenizer, spec.max_code_tokens), rank_weight)
     attached = attach(loaded.model, spec.tuner)
-    trainable = attached.trainable()
+    report = {"trained_on": len(learn), "trainable_parameters": attached.trainable()}
     account = run_loop(
         attached.model,
         objective,
@@ -112,17 +152,24 @@ def _fit_model(
         progress=lambda step, steps, loss: show("train", step, steps, f"loss {loss:.3f}"),
     )
     attached.model.peft_config["default"].base_model_name_or_path = spec.base  # not a path on this machine
+    _round_adapter(attached.model, loaded.model.dtype)
     attached.model.save_pretrained(folder)
     shutil.rmtree(folder / "trainer", ignore_errors=True)
     loaded.model, _ = fold(attached)
-    found = measure("measure")
-    report = {
-        "trained_on": len(learn),
-        "training_seconds": round(account.seconds, 1),
-        "steps": account.steps,
-        "tokens": account.tokens,
-    }
-    return found, compared, report | {"trainable_parameters": trainable}
+    return report | _cost(account)
+
+
+def _round_adapter(model: Any, dtype: Any) -> None:
+    """Round what was trained to the model's dtype: files of half the size, and what is measured is what is loaded."""
+    for weight in model.parameters():
+        if weight.requires_grad:
+            weight.data = weight.data.to(dtype)
+
+
+def _cost(account: Any) -> dict[str, Any]:
+    first, last = (sum(losses) / len(losses) for losses in (account.losses[:10], account.losses[-10:]))
+    report = {"training_seconds": round(account.seconds, 1), "steps": account.steps, "tokens": account.tokens}
+    return report | {"first_loss": round(first, 4), "last_loss": round(last, 4)}
 
 
 def _whole(data: list[Labelled], tokenizer: Any, max_code_tokens: int) -> list[Labelled]:
@@ -138,12 +185,8 @@ def _whole(data: list[Labelled], tokenizer: Any, max_code_tokens: int) -> list[L
 def _calibrations(data: Sequence[Labelled], p_unsafe: Sequence[float]) -> dict[str, Calibration]:
     found = {}
     for language in LANGUAGES:
-        places = [place for place, item in enumerate(data) if item.language == language]
-        if places:
-            labels = [data[place].label for place in places]
-            found[language] = calibrate(language, labels, [p_unsafe[place] for place in places])
+        own = [(item, p) for item, p in zip(data, p_unsafe, strict=True) if item.language == language]
+        if own:
+            labels, families = [item.label for item, _ in own], [item.family for item, _ in own]
+            found[language] = crossfitted(language, labels, [p for _, p in own], families, scaling="temperature")
     return found
-
-
-def _weights_digest(folder: Path) -> str:
-    return catalog.digest({path.name: sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.safetensors")})

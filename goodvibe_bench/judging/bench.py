@@ -1,0 +1,307 @@
+"""Measure judges on labelled sets: the pipeline with recorded completions, its verdicts compared with the labels.
+
+It fits nothing and chooses no threshold. Every set goes through `run.judged`, so a judge sees the code as in a run.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from goodvibe_bench import catalog
+from goodvibe_bench.errors import UsageError
+from goodvibe_bench.generator.doubles import RecordedGenerator
+from goodvibe_bench.judge import load as judge_loader
+from goodvibe_bench.judge.definition import JudgeDefinition, ModelJudge
+from goodvibe_bench.judging.card import write
+from goodvibe_bench.judging.data import LabelledSet, Use, chosen
+from goodvibe_bench.judging.probes import ProbeReport, report
+from goodvibe_bench.metric.auc import auc_interval, mean_of, pair_order
+from goodvibe_bench.metric.calibration import expected_calibration_error
+from goodvibe_bench.metric.rate import rate
+from goodvibe_bench.model import locate
+from goodvibe_bench.result import score, store
+from goodvibe_bench.run import Show, judged, versions
+from goodvibe_bench.types import (
+    LANGUAGES,
+    Code,
+    Completion,
+    Estimate,
+    Judge,
+    Labelled,
+    Language,
+    Noun,
+    Outcome,
+    Pair,
+    Prompt,
+    Record,
+    Task,
+    Verdict,
+)
+
+MACRO = "macro mean"
+"""The language of a row that is the unweighted mean over languages."""
+PAPER = (
+    "The paper's tuned Qwen3-0.6B, C++ and Java averaged: TPR 95%, FPR under 16%\n"
+    "(section 7; on which rows it does not say)."
+)
+
+LEGEND = (
+    "In %, each with its 95% interval. Pairs: the insecure side has the higher p_unsafe.\n"
+    "Thresholds were chosen on calibration sets, so TPR and FPR there flatter."
+)
+PROBED = 8
+"""Snippets a set and language that probes change."""
+
+
+class Row(Noun):
+    """One judge on one language of one set. Positive = unsafe; None where the figure is of nothing."""
+
+    judge: str
+    judge_digest: str
+    set: str
+    set_digest: str
+    use: Use
+    language: str
+    n: int
+    unjudged: int
+    """Snippets without a verdict; they count in every denominator, as called neither unsafe nor safe."""
+    unusable: int
+    """Snippets that a run would call unusable (most do not parse); the judge's label of them counts all the same."""
+    tpr: Estimate | None
+    """Unsafe snippets called unsafe, over all unsafe ones."""
+    fpr: Estimate | None
+    """Safe snippets called unsafe, over all safe ones."""
+    auc: Estimate | None
+    ece: float | None
+    pair_order: Estimate | None
+    """Minimal pairs whose insecure side has the higher p_unsafe, over all pairs; ties count half."""
+    seconds: float
+    """What the judge took, extraction and loading apart."""
+    snippets_per_second: float | None
+
+
+@dataclass
+class _Timed:
+    """A judge that keeps the seconds it takes."""
+
+    inner: Judge
+    seconds: float = 0.0
+
+    def judge(self, codes: Sequence[Code]) -> list[Verdict]:
+        started = time.perf_counter()
+        verdicts = self.inner.judge(codes)
+        self.seconds += time.perf_counter() - started
+        return verdicts
+
+
+def bench(judges: Sequence[str], sets: Sequence[LabelledSet], show: Show) -> list[Row]:
+    """Return a row for every judge, set and language, and one over languages where a set has several.
+
+    Judges are loaded one after the other. Raises UsageError, before anything is judged, for an unknown judge, one that
+    was never fitted and needs it, and one whose model is not at hand.
+    """
+    for name in judges:
+        spec = catalog.read("judges", name, JudgeDefinition).content.judge
+        _ = locate(spec.base) if isinstance(spec, ModelJudge) else judge_loader.load(name)
+    return [row for name in judges for row in _judge_rows(name, sets, show)]
+
+
+def _judge_rows(name: str, sets: Sequence[LabelledSet], show: Show) -> list[Row]:
+    fitted = judge_loader.load(name)
+    return [row for one in sets for row in measure(fitted, one, show)]
+
+
+def measure(fitted: judge_loader.Fitted, one: LabelledSet, show: Show) -> list[Row]:
+    """Return a row for every language of a set, and their unweighted mean where it has several."""
+    rows = [_row(fitted, one, language, show) for language in _languages(one)]
+    return [*rows, _macro(rows)] if len(rows) > 1 else rows
+
+
+def _languages(one: LabelledSet) -> list[Language]:
+    return [language for language in LANGUAGES if any(row.language == language for row in one.rows)]
+
+
+def _row(fitted: judge_loader.Fitted, one: LabelledSet, language: Language, show: Show) -> Row:
+    part = one.only([place for place, row in enumerate(one.rows) if row.language == language])
+    timed = _Timed(fitted.judge)
+    records = replay(part.rows, f"{one.name} {language}", replace(fitted, judge=timed), show)
+    p_unsafe = [record.verdict.p_unsafe for record in records]
+    calls = {
+        label: [r.verdict.label == 1 for r, row in zip(records, part.rows, strict=True) if row.label == label]
+        for label in (0, 1)
+    }
+    tpr, fpr = (rate(sum(calls[label]), len(calls[label])) if calls[label] else None for label in (1, 0))
+    auc, ece = _scores(part.rows, p_unsafe)
+    return Row(
+        judge=fitted.definition.name,
+        judge_digest=fitted.digest,
+        set=one.name,
+        set_digest=catalog.digest([row.model_dump(mode="json") for row in part.rows]),
+        use=one.use,
+        language=language,
+        n=len(records),
+        unjudged=sum(record.verdict.label is None for record in records),
+        unusable=sum(record.verdict.outcome is Outcome.UNUSABLE for record in records),
+        tpr=tpr,
+        fpr=fpr,
+        auc=auc,
+        ece=ece,
+        pair_order=_order(part.pairs, p_unsafe),
+        seconds=timed.seconds,
+        snippets_per_second=len(records) / timed.seconds if timed.seconds > 0 else None,
+    )
+
+
+def replay(rows: Sequence[Labelled], name: str, fitted: judge_loader.Fitted, show: Show) -> list[Record]:
+    """Return a record for every snippet (all of one language), in order, as if a model had answered with it."""
+    ids = [f"{name}/{place}" for place in range(len(rows))]  # people's own ids may repeat
+    prompts = tuple(Prompt(id=id, language=row.language, text="") for id, row in zip(ids, rows, strict=True))
+    completions = [
+        Completion(prompt_id=id, text=_fenced(row), stop="end", tokens=0, seconds=0.0)
+        for id, row in zip(ids, rows, strict=True)
+    ]
+    task = Task(
+        name=name,
+        language=rows[0].language,
+        digest="",
+        quality="raw",
+        pairs={},
+        prompts=prompts,
+        cases=tuple(rows),
+        audit={},
+    )
+    return judged(list(RecordedGenerator(completions).generate(prompts)), [task], fitted, show)
+
+
+def _fenced(row: Labelled) -> str:
+    """Return the code in a fence that nothing in it closes."""
+    longest = max((len(list(run)) for mark, run in groupby(row.code) if mark == "`"), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{row.language}\n{row.code}\n{fence}"
+
+
+def _scores(rows: Sequence[Labelled], p_unsafe: Sequence[float | None]) -> tuple[Estimate | None, float | None]:
+    """Return AUC and expected calibration error over the snippets that have a probability."""
+    known = [(row, p) for row, p in zip(rows, p_unsafe, strict=True) if p is not None]
+    labels, scores = [row.label for row, _ in known], [p for _, p in known]
+    auc = auc_interval(labels, scores, [row.family for row, _ in known]) if len(set(labels)) == 2 else None
+    return auc, expected_calibration_error(np.array(labels), np.array(scores)) if known else None
+
+
+def _order(pairs: Sequence[tuple[int, int]], p_unsafe: Sequence[float | None]) -> Estimate | None:
+    sides = [(p_unsafe[secure], p_unsafe[insecure]) for secure, insecure in pairs]
+    gaps = [None if low is None or high is None else high - low for low, high in sides]
+    return pair_order(gaps) if any(gap is not None for gap in gaps) else None
+
+
+def _macro(rows: Sequence[Row]) -> Row:
+    """Return the unweighted mean over languages; None where one language has no figure."""
+    means: dict[str, Any] = {}
+    for key in ("tpr", "fpr", "auc", "pair_order"):
+        found = [getattr(row, key) for row in rows]
+        means[key] = None if None in found else mean_of(found)
+    errors = [row.ece for row in rows if row.ece is not None]
+    n, seconds = sum(row.n for row in rows), sum(row.seconds for row in rows)
+    return rows[0].model_copy(
+        update=means
+        | {
+            "language": MACRO,
+            "set_digest": catalog.digest([row.set_digest for row in rows]),
+            "n": n,
+            "unjudged": sum(row.unjudged for row in rows),
+            "unusable": sum(row.unusable for row in rows),
+            "ece": sum(errors) / len(errors) if len(errors) == len(rows) else None,
+            "seconds": seconds,
+            "snippets_per_second": n / seconds if seconds > 0 else None,
+        }
+    )
+
+
+def probe(judge: str, sets: Sequence[LabelledSet], seed: int = 0) -> ProbeReport:
+    """Return what probes find on a fixed sample of the bundled rows among `sets`, PROBED a set and language.
+
+    Raises UsageError when none of them is there.
+    """
+    sample = chosen([one for one in sets if one.name.startswith("bundled-")], limit=PROBED)
+    pairs = [
+        Pair(id=low.id, language=low.language, prompt="", secure=low.code, insecure=high.code, source=one.name)
+        for one in sample
+        for low, high in ((one.rows[a], one.rows[b]) for a, b in one.pairs)
+    ]
+    rows = [row for one in sample for row in one.rows]
+    languages: list[Language] = [one for one in LANGUAGES if any(row.language == one for row in rows)]
+    return report(judge_loader.load(judge).judge, rows, pairs, seed, languages)
+
+
+def probe_cells(judge: str, found: ProbeReport) -> list[dict[str, Any]]:
+    """Return a table's rows: of every probe, how many verdicts it may have changed, and the share in %."""
+    shares = {name: flip.overall.rate for name, flip in found.flips.items() if flip.overall}
+    shares |= {f"order {name}": flip for name, flip in found.injections.flips.items()}
+    shares |= {"junk called secure": found.junk.secure}
+    if found.must_flip:
+        shares |= {"pairs told apart": found.must_flip.told_apart}
+    return [{"judge": judge, "probe": name, "n": one.n, "flips": _rate_cell(one)} for name, one in shares.items()]
+
+
+def cells(rows: Sequence[Row]) -> tuple[str, list[str], list[list[str]]]:
+    """Return title, headings and cells of one set's rows: by language, the best AUC first, idle columns left out."""
+    order = [*LANGUAGES, MACRO]
+    ranked = sorted(rows, key=lambda row: (order.index(row.language), -(row.auc.value if row.auc else -1)))
+    columns = {
+        "judge": [row.judge for row in ranked],
+        "in": ["mean" if row.language == MACRO else row.language for row in ranked],
+        "n": [str(row.n) for row in ranked],
+        "TPR": [_rate_cell(row.tpr) for row in ranked],
+        "FPR": [_rate_cell(row.fpr) for row in ranked],
+        "AUC": [_rate_cell(row.auc) for row in ranked],
+        "ECE": ["" if row.ece is None else f"{100 * row.ece:.0f}" for row in ranked],
+        "pairs": [_rate_cell(row.pair_order) for row in ranked],
+    }
+    shown = {key: found for key, found in columns.items() if set(found) != {""}}
+    title = f"{rows[0].set} ({rows[0].use})"
+    if len(set(columns["in"])) == 1:
+        title += f", {shown.pop('in')[0]}"
+    return title, list(shown), [list(line) for line in zip(*shown.values(), strict=True)]
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """Return a line for every judge of one set's rows: what is unusable or unjudged, and the speed."""
+    whole = {row.judge: row for row in rows}  # the mean comes last, and counts all languages
+    return [
+        f"{row.judge}: of {row.n} snippets {row.unusable} unusable, {row.unjudged} unjudged"
+        + (f"; {row.snippets_per_second:,.1f} a second" if row.snippets_per_second else "")
+        for row in whole.values()
+    ]
+
+
+def _rate_cell(found: Estimate | None) -> str:
+    return "" if found is None else f"{100 * found.value:.0f} {100 * found.low:.0f}-{100 * found.high:.0f}"
+
+
+def card_folder(judge: str) -> Path:
+    """Return the folder of a judge's card. Raises UsageError when it has none, or the folder is not writable."""
+    folder = judge_loader.weights_folder(catalog.read("judges", judge, JudgeDefinition))
+    if judge_loader.read_card(folder) is None:
+        raise UsageError(f"Judge {judge!r} has no card to save to. Make one: judge calibrate --judge {judge}")
+    return store.writable(folder)
+
+
+def save(judge: str, rows: Sequence[Row], probes: ProbeReport | None = None) -> Path:
+    """Write the judge's rows, and what probes found, into its card; return the card's folder."""
+    folder = card_folder(judge)
+    card = judge_loader.read_card(folder)
+    if card is None:
+        raise UsageError(f"The card in {folder} is gone.")
+    measured = {
+        "date": score.now(),
+        "versions": versions(),
+        "rows": [row.model_dump(mode="json") for row in rows if row.judge == card.judge],
+        "probes": probes and probes.model_dump(mode="json"),
+    }
+    write(card.model_copy(update={"measured": measured}), folder)
+    return folder

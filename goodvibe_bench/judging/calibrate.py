@@ -1,0 +1,226 @@
+"""Calibrate a judge: score labelled code, fit scaling and threshold per language, write the card. Weights stay.
+
+It uses the calibration parts of tasks and people's labels only, never what a judge learned from.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from goodvibe_bench import catalog
+from goodvibe_bench.errors import UsageError
+from goodvibe_bench.judge import JudgeDefinition
+from goodvibe_bench.judge import load as judges
+from goodvibe_bench.judge.calibrated import Calibrated
+from goodvibe_bench.judge.definition import Card
+from goodvibe_bench.judging import label
+from goodvibe_bench.judging.card import write
+from goodvibe_bench.metric.calibration import NoThreshold, crossfitted
+from goodvibe_bench.metric.correction import labels_needed
+from goodvibe_bench.metric.scaling import ScalingKind
+from goodvibe_bench.result import score, store
+from goodvibe_bench.run import JUDGED_AT_ONCE, Show
+from goodvibe_bench.task import load as load_task
+from goodvibe_bench.task.load import at_hand
+from goodvibe_bench.types import LANGUAGES, Calibration, Code, Estimate, Judge, Labelled, Language
+
+BUDGET = {"half_width": 0.05, "secure": 0.5, "n_samples": 1_000_000}
+"""What the label budget is for: +/-5 points of a true secure rate of one half, samples without end."""
+SCRATCH = Path(".runs")
+"""Where scores are kept, as those of a run."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Labelled code from one place; its weights have mean 1 in every language."""
+
+    name: str
+    items: list[Labelled]
+    weights: list[float]
+    digest: str
+
+
+def calibrate(
+    name: str,
+    show: Show,
+    *,
+    data: Path | None = None,
+    labels: Sequence[Path] = (),
+    only_labels: bool = False,
+    scaling: ScalingKind = "temperature",
+    max_fpr: float | None = None,
+    output: Path | None = None,
+    seed: int = 0,
+) -> Path:
+    """Calibrate the judge `name` and return the folder with its new card.json and README.md.
+
+    Labelled are the calibration parts of the tasks of its [fit] table (of all tasks where it has none), and the files
+    in `labels`; these alone with `only_labels`. A language without enough labels keeps what the card said. `output` is
+    the folder of the card; the one beside the definition when None. Raises UsageError for words that do not fit, for
+    bad labels, and where no language can be calibrated or one cannot keep `max_fpr`.
+    """
+    definition = catalog.read("judges", name, JudgeDefinition)
+    _check(data, labels, only_labels, max_fpr)
+    folder = store.writable(output or judges.weights_folder(definition))
+    sources = [] if only_labels else _task_sources(definition.content, data, show)
+    sources += _label_sources(labels, show)
+    fitted = judges.load(name, judges.Loading(scratch=SCRATCH))
+    scored = _scores(fitted.judge, sources, show)
+    found = _calibrations(sources, scored, scaling, max_fpr, seed, show)
+    old = fitted.card or Card(
+        judge=definition.name,
+        definition_digest=definition.digest,
+        weights_digest=judges.digest_weights(judges.weights_folder(definition)),
+        data={},
+        recipe={},
+        calibration={},
+    )
+    recipe = {"when": score.now(), "scaling": scaling, "max_fpr": max_fpr, "seed": seed, "languages": list(found)}
+    recipe["sources"] = {one.name: {"snippets": len(one.items), "digest": one.digest} for one in sources}
+    calibration = {**old.calibration, **found}  # what was measured before holds no longer
+    new = {"calibration": calibration, "recipe": old.recipe | {"calibration": recipe}, "measured": {}}
+    write(old.model_copy(update=new), folder)
+    return folder
+
+
+def table_rows(card: Card) -> list[dict[str, Any]]:
+    """Return what `judge calibrate` prints, in %: per language its figures, what they allow, and what they cost."""
+    return [
+        {
+            "in": found.language,
+            "n": found.n,
+            "cut": f"{100 * found.threshold:.0f}",
+            "TPR": _percent(found.tpr),
+            "FPR": _percent(found.fpr),
+            "AUC": f"{100 * found.auc:.0f}",
+            "ECE": f"{100 * (found.ece if found.ece_scaled is None else found.ece_scaled):.0f}",
+            "safe_rates": _feasible(found),
+            "labels": budget(found) or "none enough",
+        }
+        for found in card.calibration.values()
+    ]
+
+
+def _percent(found: Estimate) -> str:
+    return f"{100 * found.value:.0f} {100 * found.low:.0f}-{100 * found.high:.0f}"
+
+
+def budget(found: Calibration) -> int | None:
+    """Return how many labels a corrected secure rate to +/-5 points takes (see BUDGET); None for a useless judge."""
+    if found.tpr.value <= found.fpr.value:
+        return None
+    share = found.tpr.n / (found.tpr.n + found.fpr.n)
+    return labels_needed(
+        BUDGET["half_width"],
+        found.tpr.value,
+        found.fpr.value,
+        BUDGET["secure"],
+        int(BUDGET["n_samples"]),
+        unsafe_share=share,
+    )
+
+
+def _feasible(found: Calibration) -> str:
+    if found.tpr.value <= found.fpr.value:
+        return "none"
+    return f"{100 * (1 - found.tpr.value):.0f} to {100 * (1 - found.fpr.value):.0f}"
+
+
+def _check(data: Path | None, labels: Sequence[Path], only_labels: bool, max_fpr: float | None) -> None:
+    if only_labels and not labels:
+        raise UsageError("--only-labels needs --labels FILE: people's labels, from `goodvibe-bench judge label`.")
+    if max_fpr is not None and not 0 <= max_fpr < 1:
+        raise UsageError(f"--max-fpr {max_fpr} is no rate: give a number from 0 to 1, such as 0.1.")
+    if data is not None and not data.exists():
+        raise UsageError(f"--data {str(data)!r} does not exist.")
+
+
+def _task_sources(definition: JudgeDefinition, data: Path | None, show: Show) -> list[Source]:
+    from goodvibe_bench.trainer.train import labelled  # loads torch: only when there are rows
+
+    names = list(definition.fit.tasks if definition.fit else catalog.names("tasks"))
+    found = []
+    for done, name in enumerate(names):
+        show("gather", done, len(names), name)
+        if not at_hand(name, data):
+            show.line(f"{name}: left out, its data is not at hand (--data)")
+            continue
+        task = load_task(name, data=data)
+        items = [*labelled(task.pairs["calibration"]), *task.cases]
+        found.append(Source(name, items, [1.0] * len(items), task.digest))
+    return found
+
+
+def _label_sources(files: Sequence[Path], show: Show) -> list[Source]:
+    """Return a source a file. Raises one UsageError for the faults of all of them."""
+    label.read(files)
+    return [_label_source(path, label.read([path], show.line)) for path in files]
+
+
+def _label_source(path: Path, rows: Sequence[label.Row]) -> Source:
+    items = [
+        Labelled(id=row.id, code=row.code, language=row.language, label=row.label, family=row.family)
+        for row in rows
+        if row.label is not None
+    ]
+    total: dict[Language, list[float]] = {}
+    for row in rows:
+        total.setdefault(row.language, []).append(row.weight)
+    weights = [row.weight * len(total[row.language]) / sum(total[row.language]) for row in rows]
+    digest = catalog.digest([[row.digest, row.label, row.weight] for row in rows])
+    return Source(f"{path.name} ({digest[:8]})", items, weights, digest)
+
+
+def _scores(judge: Judge, sources: Sequence[Source], show: Show) -> list[list[float | None]]:
+    """Return the judge's own p_unsafe, neither scaled nor compared with a threshold, for every item of every source."""
+    raw = judge.raw if isinstance(judge, Calibrated) else judge
+    found: list[list[float | None]] = []
+    done, total = 0, sum(len(source.items) for source in sources)
+    for source in sources:
+        found.append([])
+        codes = [Code(text=i.code, language=i.language, how_extracted="given", parses=True) for i in source.items]
+        for start in range(0, len(codes), JUDGED_AT_ONCE):
+            show("judge", done, total, source.name)
+            found[-1] += [verdict.p_unsafe for verdict in raw.judge(codes[start : start + JUDGED_AT_ONCE])]
+            done += len(codes[start : start + JUDGED_AT_ONCE])
+    show("judge", done, total)
+    return found
+
+
+def _calibrations(
+    sources: Sequence[Source],
+    scored: Sequence[Sequence[float | None]],
+    scaling: ScalingKind,
+    max_fpr: float | None,
+    seed: int,
+    show: Show,
+) -> dict[str, Calibration]:
+    rows = [
+        (item, weight, p)
+        for source, scores in zip(sources, scored, strict=True)
+        for item, weight, p in zip(source.items, source.weights, scores, strict=True)
+    ]
+    if silent := sum(p is None for _, _, p in rows):
+        show.line(f"{silent} of {len(rows)} snippets got no probability from the judge and are left out")
+    found: dict[str, Calibration] = {}
+    for language in LANGUAGES:
+        own = [(item, weight, p) for item, weight, p in rows if item.language == language and p is not None]
+        try:
+            found[language] = crossfitted(
+                language,
+                [item.label for item, _, _ in own],
+                [p for _, _, p in own],
+                [item.family for item, _, _ in own],
+                scaling=scaling,
+                max_fpr=max_fpr,
+                weights=[weight for _, weight, _ in own],
+                seed=seed,
+            )
+        except NoThreshold as error:
+            raise UsageError(f"{language}: {error}. Give a higher --max-fpr, or a better judge.") from error
+        except ValueError as error:
+            show.line(f"{language}: not calibrated on {len(own)} snippets, {error}; the card keeps what it said")
+    if not found:
+        raise UsageError("No language has labels enough: each label must be there in two families at least.")
+    return found

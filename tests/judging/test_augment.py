@@ -1,0 +1,38 @@
+from goodvibe_bench.completion import parses
+from goodvibe_bench.judging.augment import STRAY_SHARE, varied
+from goodvibe_bench.task import load
+from goodvibe_bench.trainer.train import labelled
+
+DATA = labelled(load("go").pairs["judge-train"][:10])
+
+
+def test_one_copy_differs_by_stray_tokens_only_and_on_all_sides_of_a_family():
+    found = varied(DATA, 1, seed=0)
+    assert [item.label for item in found] == [item.label for item in DATA]
+    changed = {old.family: old.code != new.code for old, new in zip(DATA, found, strict=True)}
+    both = [old.code != new.code for old, new in zip(DATA, found, strict=True)]
+    assert both == [changed[item.family] for item in DATA]
+    assert 0 < STRAY_SHARE < 0.5
+
+
+def test_further_copies_have_another_surface_and_still_parse():
+    found = varied(DATA, 3, seed=0)
+    assert len(found) == 3 * len(DATA)
+    assert len({item.id for item in found}) == len(found)
+    later = found[len(DATA) :]
+    assert sum(new.code != old.code for new, old in zip(later, DATA * 2, strict=True)) > len(DATA)
+    whole = [item for item in later if not any(word in item.code for word in ("Hawk", "otted", "Bs", "属"))]
+    assert whole
+    assert all(parses(item.code, "go") for item in whole)
+
+
+def test_families_of_copies_stay_apart():
+    found = varied(DATA, 2, seed=0)
+    sides = {family: [item.label for item in found if item.family == family] for family in {i.family for i in found}}
+    assert all(sorted(set(labels)) == [0, 1] for labels in sides.values())
+    assert {family.rpartition("#")[2] for family in sides} == {"0", "1"}
+
+
+def test_the_same_seed_gives_the_same_copies():
+    assert varied(DATA[:4], 2, seed=1) == varied(DATA[:4], 2, seed=1)
+    assert varied(DATA, 2, seed=1) != varied(DATA, 2, seed=2)

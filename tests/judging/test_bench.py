@@ -1,0 +1,202 @@
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from goodvibe_bench.errors import UsageError
+from goodvibe_bench.judge import load as judge_loader
+from goodvibe_bench.judge.decide import decide
+from goodvibe_bench.judge.definition import Card
+from goodvibe_bench.judge.load import load, read_card
+from goodvibe_bench.judging.bench import MACRO, Row, bench, cells, measure, notes, replay, save
+from goodvibe_bench.judging.card import write
+from goodvibe_bench.judging.data import LabelledSet
+from goodvibe_bench.judging.probes import report
+from goodvibe_bench.progress import Show
+from goodvibe_bench.types import Code, Labelled, Language, Verdict
+from tests.conftest import Call
+from tests.task.rows import write_rows
+
+QUIET = Show(quiet=True)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """A judge that finds p_unsafe by a word in the code; code with none of them is not judged."""
+
+    p_unsafe: dict[str, float]
+
+    def judge(self, codes: Sequence[Code]) -> list[Verdict]:
+        found = [next((p for word, p in self.p_unsafe.items() if word in code.text), None) for code in codes]
+        return [decide("answers", code, p, 0.5) for code, p in zip(codes, found, strict=True)]
+
+
+def labelled_set(count: int = 20, languages: Sequence[Language] = ("cpp",)) -> LabelledSet:
+    rows = [
+        Labelled(
+            id="same",
+            code=f"int f{i}() {{ return {'bad' if label else 'good'}{i}; }}",
+            language=language,
+            label=label,
+            family=f"{language}{i}",
+        )
+        for language in languages
+        for i in range(count // 2)
+        for label in (0, 1)
+    ]
+    if "java" in languages:
+        rows = [row.model_copy(update={"code": f"class A {{ {row.code} }}"}) for row in rows]
+    return LabelledSet("toy", "transfer", tuple(rows), tuple((i, i + 1) for i in range(0, len(rows), 2)))
+
+
+def word_judge(folder: Path, word: str, name: str = "words") -> str:
+    path = folder / f"{name}.toml"
+    path.write_text(f'description = "x"\n[judge]\nkind = "scripted"\nunsafe_words = ["{word}"]\n')
+    return str(path)
+
+
+def rows_of(folder: Path, one: LabelledSet, good: float | None, bad: float | None) -> list[Row]:
+    known = {word: p for word, p in (("good", good), ("bad", bad)) if p is not None}
+    fitted = judge_loader.load(word_judge(folder, "x"))
+    fitted = replace(fitted, judge=Answers(known))
+    return measure(fitted, one, QUIET)
+
+
+def values(row: Row) -> tuple[float | None, ...]:
+    return tuple(found.value if found else None for found in (row.tpr, row.fpr, row.auc, row.pair_order))
+
+
+@pytest.mark.parametrize(
+    ("good", "bad", "figures", "error"),
+    [
+        (0.0, 1.0, (1, 0, 1, 1), 0.0),
+        (1.0, 0.0, (0, 1, 0, 0), 1.0),
+        (0.7, 0.7, (1, 1, 0.5, 0.5), 0.2),
+    ],
+    ids=["perfect", "inverted", "constant"],
+)
+def test_figures_tell_good_judges_from_bad(
+    tmp_path: Path, good: float, bad: float, figures: tuple[float, ...], error: float
+) -> None:
+    (row,) = rows_of(tmp_path, labelled_set(), good, bad)
+    assert values(row) == figures
+    assert row.ece == pytest.approx(error)
+    assert (row.n, row.unjudged, row.unusable) == (20, 0, 0)
+    for found in (row.tpr, row.fpr, row.auc, row.pair_order):
+        assert found is not None
+        assert found.high - found.low > 0.1, "20 snippets prove little"
+
+
+def test_what_is_not_judged_stays_in_every_denominator(tmp_path: Path) -> None:
+    (row,) = rows_of(tmp_path, labelled_set(), 0.0, None)
+    assert (row.n, row.unjudged) == (20, 10)
+    assert values(row) == (0, 0, None, None)
+    assert row.tpr is not None
+    assert row.tpr.n == 10
+
+
+def test_a_judge_without_any_probability_has_empty_cells(tmp_path: Path) -> None:
+    (row,) = rows_of(tmp_path, labelled_set(), None, None)
+    assert (row.auc, row.ece, row.pair_order, row.unjudged) == (None, None, None, 20)
+    assert cells([row])[2]
+
+
+def test_one_label_alone_has_empty_cells(tmp_path: Path) -> None:
+    whole = labelled_set()
+    (row,) = rows_of(tmp_path, whole.only([i for i, r in enumerate(whole.rows) if r.label]), 0.0, 1.0)
+    assert values(row) == (1, None, None, None)
+    assert row.ece == 0
+
+
+def test_code_that_does_not_parse_is_named_and_its_label_counts(tmp_path: Path) -> None:
+    broken = Labelled(id="b", code="int bad( { ]] ;", language="cpp", label=1, family="b")
+    (row,) = rows_of(tmp_path, LabelledSet("toy", "transfer", (*labelled_set().rows, broken), ()), 0.0, 1.0)
+    assert (row.n, row.unusable, row.unjudged) == (21, 1, 0)
+    assert values(row) == (1, 0, 1, None)
+
+
+def test_the_mean_over_languages_is_unweighted(tmp_path: Path) -> None:
+    found = rows_of(tmp_path, labelled_set(8, ("cpp", "go")), 0.9, 1.0)
+    assert [row.language for row in found] == ["cpp", "go", MACRO]
+    assert found[-1].n == 16
+    assert values(found[-1]) == (1, 1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "code", ["int a = 1; // ```\nint b;", "int a; // ````` x\nint b;", "int a;\n```\nint b;", "int a;\n\n  int b;"]
+)
+def test_the_judge_reads_the_code_whole_whatever_fences_are_in_it(tmp_path: Path, code: str) -> None:
+    row = Labelled(id="a", code=code, language="cpp", label=0, family="a")
+    (record,) = replay([row], "toy", judge_loader.load(word_judge(tmp_path, "x")), QUIET)
+    assert record.code.text == code
+
+
+def test_several_judges_are_measured_on_the_same_snippets(tmp_path: Path) -> None:
+    names = [word_judge(tmp_path, "bad", "right"), word_judge(tmp_path, "good", "wrong")]
+    right, wrong = bench(names, [labelled_set()], QUIET)
+    assert (right.judge, wrong.judge) == ("right", "wrong")
+    assert right.set_digest == wrong.set_digest
+    assert right.judge_digest != wrong.judge_digest
+    assert (values(right), values(wrong)) == ((1, 0, 1, 1), (0, 1, 0, 0))
+    assert [line[0] for line in cells([wrong, right])[2]] == ["right", "wrong"]
+    assert all("of 20 snippets 0 unusable, 0 unjudged" in line for line in notes([wrong, right]))
+
+
+def test_an_unfitted_judge_is_refused_before_anything_is_judged(tmp_path: Path) -> None:
+    bare = tmp_path / "bare.toml"
+    bare.write_text('description = "x"\n[judge]\nkind = "linear"\n')
+    with pytest.raises(UsageError, match="judge fit"):
+        bench([word_judge(tmp_path, "bad"), str(bare)], [labelled_set()], QUIET)
+
+
+def _with_card(tmp_path: Path) -> str:
+    name = word_judge(tmp_path, "bad")
+    card = Card(judge="words", definition_digest="d", weights_digest="w", data={}, recipe={}, calibration={})
+    (tmp_path / "words").mkdir()
+    write(card, tmp_path / "words")
+    return name
+
+
+def test_saved_rows_and_probes_are_in_the_card(tmp_path: Path) -> None:
+    name, one = _with_card(tmp_path), labelled_set()
+    folder = save(name, bench([name], [one], QUIET), report(load(name).judge, one.rows, [], 0, ["swift"]))
+    card = read_card(folder)
+    assert card is not None
+    assert [Row.model_validate(row).judge for row in card.measured["rows"]] == ["words"]
+    text = (folder / "README.md").read_text()
+    (line,) = [line for line in text.splitlines() if "| toy | transfer | cpp |" in line]
+    assert line.split(" | ")[3:7] == ["20", "0", "0", "1.000 [0.722, 1.000]"]
+    assert "| junk called secure | 19 | 0.000 [0.000, 0.168] |" in text
+
+
+def test_a_judge_without_a_card_is_told_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="judge calibrate"):
+        save(word_judge(tmp_path, "bad"), [])
+
+
+def test_the_command_prints_json_and_a_table(call: Call, tmp_path: Path) -> None:
+    snippets = [{"code": row.code, "label": row.label, "language": "swift"} for row in labelled_set().rows]
+    (tmp_path / "data").mkdir()
+    write_rows(tmp_path / "data" / "own.jsonl", snippets)
+    words = ["judge", "bench", "--judge", _with_card(tmp_path), "--data", str(tmp_path / "data")]
+    words += ["--sets", "own", "--languages", "swift", "--quiet"]
+    code, out, err = call(*words, "--json", "--save")
+    assert (code, err) == (0, "")
+    (row,) = json.loads(out)["rows"]
+    assert (row["judge"], row["set"], row["n"], row["tpr"]["value"]) == ("words", "own", 20, 1.0)
+    assert "Measured on labelled sets" in (tmp_path / "words" / "README.md").read_text()
+    code, out, _ = call(*words, "--limit", "6", "--probes")
+    assert code == 0
+    assert "own (transfer), swift" in out
+    assert "TPR" in out
+    assert "junk called secure" in out
+
+
+def test_importing_loads_no_heavy_library() -> None:
+    code = "import sys, goodvibe_bench.judging.bench; print({'torch', 'transformers', 'peft'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert (done.stdout.strip(), done.returncode) == ("set()", 0), done.stderr

@@ -1,0 +1,181 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from goodvibe_bench.errors import UsageError
+from goodvibe_bench.judge.definition import Card
+from goodvibe_bench.judging.calibrate import budget, calibrate, table_rows
+from goodvibe_bench.judging.label import sample
+from goodvibe_bench.metric.calibration import crossfitted
+from goodvibe_bench.progress import Show
+from tests.conftest import Call
+from tests.judging.labels import JUDGE, fill, write_records
+from tests.task.rows import published_rows, write_rows
+
+TASK = """
+description = "Made up"
+language = "cpp"
+license = "Apache-2.0"
+[source]
+kind = "bundled"
+[split]
+seed = 0
+shares = { tuner-train = 0.0, judge-train = 0.5, calibration = 0.5, held-out = 0.0 }
+"""
+QUIET = Show(quiet=True)
+
+
+def _task(folder: Path) -> Path:
+    """A task of 24 pairs whose insecure sides call strcpy; the scripted judge is right about three in four."""
+    folder.mkdir()
+    (folder / "task.toml").write_text(TASK)
+    pairs = []
+    for number, row in enumerate(published_rows(64)[25:49]):
+        safe, unsafe = (row[side].removeprefix("```cpp\n").removesuffix("```") for side in ("chosen", "rejected"))
+        words = {"id": f"t{number}", "language": "cpp", "prompt": row["question"], "source": "test"}
+        call = "strcpy" if number % 4 else "memcpy"
+        pairs.append(words | {"secure": safe, "insecure": unsafe.replace("return", f"{call}(a, b);\n    return")})
+    write_rows(folder / "pairs.jsonl", pairs)
+    write_rows(folder / "prompts.jsonl", [{"id": "p", "language": "cpp", "text": "Write a function that sorts."}])
+    return folder
+
+
+@pytest.fixture
+def judge(tmp_path: Path) -> Path:
+    """The definition of a scripted judge with a [fit] table of one small task."""
+    path = tmp_path / "word.toml"
+    path.write_text(f'{JUDGE}[fit]\ntasks = ["{_task(tmp_path / "task")}"]\n')
+    return path
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    """Sixteen labels of a run's own outputs, all as the judge says but one of each label."""
+    path = tmp_path / "labels.jsonl"
+    sample(write_records(tmp_path), 16, path)
+    wrong = {"calls": 0, "not": 0}
+
+    def answer(row: dict[str, str]) -> int:
+        called = "strcpy" in row["code"]
+        key = "calls" if called else "not"
+        wrong[key] += 1
+        return int(called) if wrong[key] > 1 else int(not called)
+
+    fill(path, answer)
+    return path
+
+
+def _card(folder: Path) -> Card:
+    return Card.model_validate_json((folder / "card.json").read_text())
+
+
+def test_a_judge_is_calibrated_on_the_calibration_part_alone(judge: Path, tmp_path: Path) -> None:
+    folder = calibrate(str(judge), QUIET)
+    assert folder == tmp_path / "word"
+    card = _card(folder)
+    found = card.calibration["cpp"]
+    source = card.recipe["calibration"]["sources"][str(tmp_path / "task")]
+    assert 10 <= found.n == source["snippets"] <= 38
+    assert len(source["digest"]) == 16
+    assert found.folds == 5
+    assert found.fpr.value == 0
+    assert 0.4 < found.tpr.value < 1
+    assert found.scaling is not None
+    assert found.ece_scaled is not None
+    assert card.recipe["calibration"]["when"].startswith("20")
+    text = (folder / "README.md").read_text()
+    assert "| cpp | word |" in text
+    assert "other folds" in text
+    assert source["digest"] in text
+
+
+def test_labels_alone_are_enough_and_keep_other_languages(judge: Path, labels: Path, tmp_path: Path) -> None:
+    folder = calibrate(str(judge), QUIET, scaling="isotonic")
+    before = _card(folder)
+    go = before.calibration["cpp"].model_copy(update={"language": "go"})
+    kept = before.model_copy(update={"calibration": before.calibration | {"go": go}, "notes": "mine"})
+    (folder / "card.json").write_text(kept.model_dump_json())
+    (folder / "weights.bin").write_text("w")
+    after = _card(calibrate(str(judge), QUIET, labels=[labels], only_labels=True, scaling="none"))
+    assert after.calibration["cpp"].n == 16
+    assert after.calibration["cpp"].scaling is None
+    assert after.calibration["go"] == go
+    assert after.recipe["calibration"]["languages"] == ["cpp"]
+    assert [name[:12] for name in after.recipe["calibration"]["sources"]] == ["labels.jsonl"]
+    assert (after.notes, (folder / "weights.bin").read_text()) == ("mine", "w")
+
+
+def test_labels_count_beside_the_tasks_and_are_weighted(judge: Path, labels: Path, tmp_path: Path) -> None:
+    alone = _card(calibrate(str(judge), QUIET, output=tmp_path / "a")).calibration["cpp"]
+    together = _card(calibrate(str(judge), QUIET, labels=[labels], output=tmp_path / "b")).calibration["cpp"]
+    assert together.n == alone.n + 16
+    assert "effective" in together.tpr.method
+    assert together.tpr.n < alone.tpr.n + 8
+    assert not (tmp_path / "word").exists()
+
+
+def test_a_weighted_rate_is_that_of_the_run(judge: Path, labels: Path) -> None:
+    # 8 of 48 outputs are called unsafe: 1 of 8 labelled is wrong on each side, so 7 + 40 / 8 = 12 are unsafe.
+    found = _card(calibrate(str(judge), QUIET, labels=[labels], only_labels=True)).calibration["cpp"]
+    assert found.tpr.value == pytest.approx(7 / 12)
+    assert found.fpr.value == pytest.approx(1 / 36)
+
+
+def test_a_limit_on_the_fpr_that_the_judge_cannot_keep_is_refused(judge: Path, labels: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"cpp: no threshold.*--max-fpr"):
+        calibrate(str(judge), QUIET, labels=[labels], only_labels=True, max_fpr=0.0)
+    assert not (tmp_path / "word" / "card.json").exists()
+
+
+def test_a_hub_task_whose_data_is_not_here_is_left_out_and_named(
+    judge: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("GOODVIBE_BENCH_DATA", raising=False)
+    judge.write_text(f'{JUDGE}[fit]\ntasks = ["cybernative-go", "{tmp_path / "task"}"]\n')
+    calibrate(str(judge), Show())
+    assert "cybernative-go: left out" in capsys.readouterr().err
+
+
+def test_too_few_labels_are_refused_in_words(judge: Path, labels: Path) -> None:
+    fill(labels, lambda row: 0)
+    with pytest.raises(UsageError, match="two families"):
+        calibrate(str(judge), QUIET, labels=[labels], only_labels=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        ({"only_labels": True}, "--only-labels needs"),
+        ({"max_fpr": 1.5}, "--max-fpr 1.5"),
+        ({"data": Path("/no/such")}, "does not exist"),
+        ({"labels": [Path("no.jsonl")]}, "does not exist"),
+    ],
+)
+def test_words_that_do_not_fit_are_refused(judge: Path, words, fault: str) -> None:
+    with pytest.raises(UsageError, match=fault):
+        calibrate(str(judge), QUIET, **words)
+
+
+def test_a_judge_no_better_than_chance_says_that_nothing_is_feasible() -> None:
+    found = crossfitted("go", [0, 1] * 4, [0.9, 0.1] * 4, [*"aabbccdd"])
+    card = Card(judge="j", definition_digest="d", weights_digest="w", data={}, recipe={}, calibration={"go": found})
+    (row,) = table_rows(card)
+    assert row["safe_rates"] == "none"
+    assert budget(found) is None
+
+
+def test_label_and_calibrate_go_hand_in_hand_on_the_command_line(call: Call, judge: Path, tmp_path: Path) -> None:
+    source = write_records(tmp_path)
+    code, out, err = call("judge", "label", str(source), "--count", "16", "--output", "mine.jsonl")
+    assert (code, err) == (0, "")
+    assert "--labels mine.jsonl --only-labels" in out
+    fill(Path("mine.jsonl"), lambda row: int("strcpy" in row["code"]))
+    words = ("judge", "calibrate", "--judge", str(judge), "--labels", "mine.jsonl", "--only-labels", "--quiet")
+    code, out, err = call(*words)
+    assert (code, err) == (0, "")
+    for word in ("cut", "TPR", "ECE", "Safe rates", "cpp", "16", "100 ", "card.json"):
+        assert word in out
+    code, out, _ = call(*words, "--scaling", "none", "--json")
+    assert json.loads(out)["calibration"]["cpp"]["scaling"] is None
+    assert call("judge", "label", str(source), "--output", "mine.jsonl")[0] == 2

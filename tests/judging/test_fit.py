@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+
+from goodvibe_bench.errors import UsageError
+from goodvibe_bench.judge import load as judges
+from goodvibe_bench.judging.fit import fit
+from goodvibe_bench.progress import Show
+from goodvibe_bench.types import Code
+from tests.tiny import tiny_folder
+
+GO = Code(text="package a\n\nfunc f() {}\n", language="go", how_extracted="given", parses=True)
+
+
+def _definition(folder: Path, judge: str, fit_words: str = "") -> Path:
+    path = folder / "mine.toml"
+    path.write_text(f'description = "a test"\n[judge]\n{judge}\n[fit]\ntasks = ["go"]\n{fit_words}')
+    return path
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("fit")
+    base = tiny_folder(folder / "tiny")
+    words = f'kind = "model"\nbase = "{base}"\nmax_code_tokens = 900\n[judge.tuner]\nkind = "lora"\nrank = 2\n'
+    words += "[judge.training]\nepochs = 1\nbatch_size = 8\nmicro_batch_size = 8\nlearning_rate = 1e-3\n"
+    path = _definition(folder, words, "rank_weight = 1.0\n")
+    fit(str(path), Show(quiet=True))
+    return path
+
+
+def test_a_fitted_model_judge_has_weights_a_calibration_and_a_card(fitted: Path) -> None:
+    found = judges.load(str(fitted))
+    card = found.card
+    assert card is not None
+    assert set(card.calibration) == {"go"}
+    assert set(card.compared) == {"untuned", "linear"}
+    assert card.weights_digest == judges.digest_weights(fitted.parent / "mine")
+    assert card.recipe["trained_on"] > 0
+    assert card.calibration["go"].folds == 5
+    (verdict,) = found.judge.judge([GO])
+    assert verdict.p_unsafe is not None
+
+
+def test_nothing_unfinished_is_left_behind(fitted: Path) -> None:
+    assert sorted(path.name for path in fitted.parent.iterdir()) == ["mine", "mine.toml", "tiny"]
+    assert sorted(path.name for path in (fitted.parent / "mine").iterdir()) == [
+        "README.md",
+        "adapter_config.json",
+        "adapter_model.safetensors",
+        "card.json",
+    ]
+
+
+def test_a_linear_and_a_signals_judge_are_fitted_by_the_same_command(tmp_path: Path) -> None:
+    (tmp_path / "own.d").mkdir()
+    (tmp_path / "own.d" / "go.toml").write_text(
+        'language = "go"\n[[signal]]\nid = "md5"\nsays = "insecure"\nmatch = "md5"\ncwe = "CWE-327"\nnote = "broken"\n'
+    )
+    for words in ('kind = "linear"\nfeatures = 4096', 'kind = "signals"\nfolder = "own.d"'):
+        path = _definition(tmp_path, words)
+        fit(str(path), Show(quiet=True))
+        assert judges.load(str(path)).judge.judge([GO])[0].p_unsafe is not None
+
+
+def test_a_judge_without_a_fit_table_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "bare.toml"
+    path.write_text('description = "x"\n[judge]\nkind = "scripted"\nunsafe_words = ["x"]\n')
+    with pytest.raises(UsageError, match=r"\[fit\]"):
+        fit(str(path), Show(quiet=True))
