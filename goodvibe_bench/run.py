@@ -25,7 +25,8 @@ from goodvibe_bench.generator.sampling import Sampling
 from goodvibe_bench.judge import JudgeDefinition
 from goodvibe_bench.judge import load as judges
 from goodvibe_bench.model import locate
-from goodvibe_bench.result import account, score, store
+from goodvibe_bench.result import instrument, store
+from goodvibe_bench.result.assemble import assemble
 from goodvibe_bench.task import load as load_task
 from goodvibe_bench.task.load import Quality, crossing_twins
 from goodvibe_bench.trainer import processes
@@ -43,7 +44,10 @@ class Request(Noun):
     revision: str | None = None
     methods: tuple[str, ...]
     tasks: tuple[str, ...] = ("cpp", "java", "swift", "go")
-    judge: str = "smollm2-135m"
+    judges: tuple[str, ...] = Field(default=("smollm2-135m",), min_length=1)
+    """The first is the headline judge, whose verdict decides a sample's outcome; all label every sample."""
+    uncalibrated: bool = False
+    """Take judges without a calibration for a task's language; there is no corrected rate there."""
     backend: str = "transformers"
     limit: int | None = Field(default=None, ge=1)
     """Held-out prompts a task, the first ones; all when None."""
@@ -98,11 +102,31 @@ def run(request: Request, show: Show) -> list[tuple[Result, Path]]:
     trainers = read_trainers(request.methods, request.overrides)
     for folder in (request.output, request.scratch):
         store.writable(folder)
-    catalog.read("judges", request.judge, JudgeDefinition)
+    definitions = [catalog.read("judges", name, JudgeDefinition) for name in request.judges]
+    instrument.check_names([definition.name for definition in definitions])
     tasks = prepare(request, show)
+    _check_judges(request, definitions, tasks, show)
     locate(request.model, request.revision)
-    judge = judges.load(request.judge, dtype=request.dtype)
-    return [_run_method(request, trainer, tasks, judge, show) for trainer in trainers]
+    how = judges.Loading(dtype=request.dtype, scratch=request.scratch)
+    fitted = [judges.load(name, how) for name in request.judges]
+    return [_run_method(request, trainer, tasks, fitted, show) for trainer in trainers]
+
+
+def _check_judges(
+    request: Request, definitions: Sequence[catalog.Definition[JudgeDefinition]], tasks: Sequence[Task], show: Show
+) -> None:
+    """Show every judge's card. Raises UsageError for a language without calibration, unless the request allows it."""
+    languages = list(dict.fromkeys(task.language for task in tasks))
+    cards = {found.name: judges.read_card(judges.weights_folder(found)) for found in definitions}
+    known = {
+        name: {one.language: one for one in card.calibration.values()} if card else {} for name, card in cards.items()
+    }
+    if not request.uncalibrated:
+        instrument.check_calibrated(known, languages)
+    for name, card in cards.items():
+        sources = instrument.calibrated_on(card.data, card.recipe) if card else []
+        for line in instrument.card_lines(name, known[name], sources, languages):
+            show.line(line)
 
 
 def train_only(request: Request, show: Show) -> list[Trained]:
@@ -176,7 +200,7 @@ def _run_method(
     request: Request,
     trainer: catalog.Definition[TrainerDefinition],
     tasks: list[Task],
-    judge: judges.Fitted,
+    fitted: Sequence[judges.Fitted],
     show: Show,
 ) -> tuple[Result, Path]:
     records: list[Record] = []
@@ -184,8 +208,21 @@ def _run_method(
     for group in _groups(trainer, tasks):
         model = train(request, trainer, group, show)
         models.append(model)
-        records += judged(generate(request, model, group, show), group, judge, show)
-    result = _result(request, trainer, tasks, judge, models, records)
+        records += judged(generate(request, model, group, show), group, fitted[0], show, others=fitted[1:])
+    result = assemble(
+        request.model_dump(mode="json", exclude={"methods", "output", "scratch", "data"}),
+        trainer,
+        tasks,
+        [
+            instrument.block(one.definition.name, one.digest, one.card.calibration.values() if one.card else ())
+            for one in fitted
+        ],
+        [model.noun for model in models],
+        [model.report for model in models if model.report],
+        records,
+        versions(),
+        code_digest(),
+    )
     return result, _write(request, result, records, show)
 
 
@@ -279,76 +316,42 @@ def _generator(request: Request, model: Trained) -> types.Generator:
     return module.TransformersGenerator(loaded, request.sampling)
 
 
-def judged(completions: Sequence[Completion], tasks: Sequence[Task], judge: judges.Fitted, show: Show) -> list[Record]:
-    """Return a record for every completion: its code, whether that is usable, and the judge's verdict."""
+def judged(
+    completions: Sequence[Completion],
+    tasks: Sequence[Task],
+    judge: judges.Fitted,
+    show: Show,
+    others: Sequence[judges.Fitted] = (),
+) -> list[Record]:
+    """Return a record for every completion: its code, whether that is usable, and the verdicts of all judges."""
     asked: dict[str, tuple[str, Prompt]] = {prompt.id: (task.name, prompt) for task in tasks for prompt in task.prompts}
     codes = [extract(completion, asked[completion.prompt_id][1].language) for completion in completions]
-    verdicts: list[types.Verdict] = []
-    for start in range(0, len(codes), JUDGED_AT_ONCE):
-        show("judge", start, len(codes), judge.definition.name)
-        verdicts += judge.judge.judge(codes[start : start + JUDGED_AT_ONCE])
-    show("judge", len(codes), len(codes), judge.definition.name)
+    first, *more = (_verdicts(one, codes, show) for one in (judge, *others))
     return [
         Record(
             task=asked[completion.prompt_id][0],
             prompt=asked[completion.prompt_id][1],
             completion=completion,
-            code=code,
-            verdict=verdict,
+            code=codes[place],
+            verdict=first[place],
+            others=tuple(verdicts[place] for verdicts in more),
         )
-        for completion, code, verdict in zip(completions, codes, verdicts, strict=True)
+        for place, completion in enumerate(completions)
     ]
 
 
-def _result(
-    request: Request,
-    trainer: catalog.Definition[TrainerDefinition],
-    tasks: Sequence[Task],
-    judge: judges.Fitted,
-    models: Sequence[Trained],
-    records: Sequence[Record],
-) -> Result:
-    rows = [score.outcome_row(record) for record in records]
-    noun = models[0].noun if len(models) == 1 else _together([model.noun for model in models])
-    reports = tuple(model.report for model in models if model.report)
-    hashes, date = {task.name: task.digest for task in tasks}, score.now()
-    words = trainer.content.model_dump(mode="json")
-    return Result(
-        **account.blocks(trainer.name, words, noun, reports, hashes, versions(), date),
-        schema_version=score.SCHEMA_VERSION,
-        results=score.metrics(rows),
-        config=request.model_dump(mode="json", exclude={"methods", "output", "scratch", "data"}) | {"trainer": words},
-        versions=versions(),
-        task_hashes=hashes,
-        date=date,
-        model=noun,
-        method=trainer.name,
-        seed=request.seed,
-        judge={
-            "name": judge.definition.name,
-            "digest": judge.digest,
-            "calibration": {
-                language: found.model_dump(mode="json")
-                for language, found in (judge.card.calibration if judge.card else {}).items()
-            },
-        },
-        outcomes=rows,
-        training=reports,
-        provenance={
-            "code": code_digest(),
-            "trainer_digest": trainer.digest,
-            "audit": {task.name: task.audit for task in tasks},
-            "platform": f"{platform.system()} {platform.machine()}",
-        },
-    )
-
-
-def _together(nouns: Sequence[types.Model]) -> types.Model:
-    return nouns[0].model_copy(update={"digest": catalog.digest([noun.digest for noun in nouns])})
+def _verdicts(judge: judges.Fitted, codes: Sequence[types.Code], show: Show) -> list[types.Verdict]:
+    found: list[types.Verdict] = []
+    for start in range(0, len(codes), JUDGED_AT_ONCE):
+        show("judge", start, len(codes), judge.definition.name)
+        found += judge.judge.judge(codes[start : start + JUDGED_AT_ONCE])
+    show("judge", len(codes), len(codes), judge.definition.name)
+    return found
 
 
 def _write(request: Request, result: Result, records: Sequence[Record], show: Show) -> Path:
-    key = catalog.digest([result.config, result.task_hashes, result.judge["digest"], result.model.digest])
+    digests = [judge["digest"] for judge in instrument.judges(result)]
+    key = catalog.digest([result.config, result.task_hashes, digests, result.model.digest])
     name = store.file_name(result.model.id, result.method, *result.task_hashes, f"seed{result.seed}", key[:8])
     folder = store.writable(request.output / "records")
     store.write_text(folder / f"{name}.jsonl", "".join(record.model_dump_json() + "\n" for record in records))

@@ -8,8 +8,9 @@ import pytest
 
 from goodvibe_bench import catalog
 from goodvibe_bench.result import store
+from goodvibe_bench.types import Outcome
 from tests.conftest import Call
-from tests.result.builders import outcomes, result
+from tests.result.builders import outcomes, result, two_judges, with_other
 from tests.task.rows import published_rows, write_rows
 
 ROOT = Path(__file__).parents[1]
@@ -51,7 +52,8 @@ def test_an_unknown_option_is_exit_code_2(call: Call) -> None:
 
 @pytest.mark.parametrize("name", ["smollm2-135n", "./no/such/folder"])
 def test_an_unknown_model_is_refused(call: Call, judge: str, name: str) -> None:
-    _refused(call("run", "--model", name, "--tasks", "go", "--judge", judge), repr(name), "smollm2-135m")
+    words = ("run", "--model", name, "--tasks", "go", "--judge", judge, "--uncalibrated")
+    _refused(call(*words), repr(name), "smollm2-135m")
 
 
 def test_an_unknown_method_is_refused(call: Call) -> None:
@@ -64,6 +66,11 @@ def test_an_unknown_task_is_refused(call: Call) -> None:
 
 def test_an_unknown_judge_is_refused(call: Call) -> None:
     _refused(call("run", "--model", "x", "--tasks", "go", "--judge", "linea"), "Unknown judge 'linea'", "'linear'")
+
+
+def test_an_uncalibrated_judge_is_refused(call: Call, judge: str) -> None:
+    words = ("run", "--model", "x", "--tasks", "go", "--judge", f"smollm2-135m,{judge}")
+    _refused(call(*words), "'word' has none for go", "--uncalibrated")
 
 
 def test_an_unknown_backend_is_refused(call: Call) -> None:
@@ -95,7 +102,7 @@ def test_data_with_missing_fields_is_refused(call: Call, tmp_path: Path) -> None
 def test_a_model_folder_without_weights_is_refused(call: Call, judge: str, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "config.json").write_text("{}")
-    words = ("run", "--model", str(tmp_path / "empty"), "--tasks", "go", "--judge", judge)
+    words = ("run", "--model", str(tmp_path / "empty"), "--tasks", "go", "--judge", judge, "--uncalibrated")
     _refused(call(*words), "no *.safetensors weights")
 
 
@@ -138,6 +145,24 @@ def test_a_leaderboard_is_printed_in_every_form_without_terminal_escapes(call: C
     assert "tiny" in out
     assert "\x1b" not in out
     assert "\x07" not in out
+
+
+@pytest.mark.parametrize("columns", ["80", "200"])
+def test_a_leaderboard_of_two_judges_fits_the_terminal(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: str
+) -> None:
+    (tmp_path / "found").mkdir()
+    no = [Outcome.INSECURE] * 20
+    rows = {"none": outcomes(insecure=20), "goodvibe": outcomes(secure=15, insecure=5)}
+    for method, own in rows.items():
+        store.write_result(two_judges(with_other(own, no), method=method), tmp_path / "found" / f"{method}.json")
+    monkeypatch.setenv("COLUMNS", columns)
+    code, out, _ = call("leaderboard", str(tmp_path / "found"))
+    assert code == 0
+    assert max(map(len, out.splitlines())) <= int(columns)
+    assert "goodvibe: gain seen by j only" in out
+    assert "…" not in out
+    assert "75.0 [53, 89]" in out
 
 
 def test_terminal_escapes_in_a_definitions_key_never_reach_the_terminal(call: Call, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
+import io
 import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
@@ -38,7 +40,8 @@ def request_(tmp_path: Path) -> Request:
         model=str(tiny_folder(tmp_path / "model")),
         methods=("none", str(tmp_path / "short.toml")),
         tasks=("cpp", "go"),
-        judge=str(tmp_path / "double.toml"),
+        judges=(str(tmp_path / "double.toml"),),
+        uncalibrated=True,
         limit=2,
         dtype="float32",
         sampling=Sampling(max_new_tokens=8),
@@ -158,3 +161,50 @@ def test_overrides_that_fit_no_trainer_are_refused(request_: Request, overrides:
     methods = ("none", request_.methods[1])
     with pytest.raises(UsageError, match=said):
         run(request_.model_copy(update={"overrides": overrides, "methods": methods}), Show(quiet=True))
+
+
+def test_every_judge_labels_every_sample_and_the_first_ones_verdict_counts(request_: Request, tmp_path: Path):
+    (tmp_path / "strict.toml").write_text(JUDGE.replace('"strcpy"', '""'))  # every code contains the empty word
+    both = (*request_.judges, str(tmp_path / "strict.toml"))
+    first, second = (
+        run(request_.model_copy(update={"methods": ("none",), "judges": judges}), Show(quiet=True))[0]
+        for judges in (both, tuple(reversed(both)))
+    )
+    result, path = first
+    assert result.judge["name"] == "double"
+    assert [judge["name"] for judge in result.other_judges] == ["strict"]
+    assert all(set(row["others"]) == {"strict"} for row in result.outcomes)
+    assert {row["others"]["strict"]["label"] for row in result.outcomes} == {1}
+    assert {row["label"] for row in second[0].outcomes} == {1}
+    assert path != second[1]
+    assert read_result(path) == result
+    records = read_lines(path.parent / "records" / f"{path.stem}.jsonl", Record)
+    assert [[verdict.judge for verdict in record.others] for record in records] == [["strict"]] * 4
+    assert result.results["cpp"]["other_judges"]["strict"]["safe_rate,none"] == 0.0
+
+
+def test_a_judge_without_calibration_is_refused_before_anything_is_trained(request_: Request):
+    with pytest.raises(UsageError, match=r"'double' has none for cpp, go.*--uncalibrated"):
+        run(request_.model_copy(update={"uncalibrated": False}), Show(quiet=True))
+    assert not list(request_.scratch.iterdir())
+
+
+def test_that_a_judge_was_taken_uncalibrated_is_in_the_result(request_: Request):
+    ((result, _),) = run(request_.model_copy(update={"methods": ("none",)}), Show(quiet=True))
+    assert result.config["uncalibrated"] is True
+    assert result.results["all"]["corrected_rate,none"] is None
+    assert result.results["all"]["corrected_rate_state,none"] == "uncalibrated"
+
+
+def test_two_judges_of_one_name_are_refused(request_: Request, tmp_path: Path):
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "double.toml").write_text(JUDGE)
+    judges = (*request_.judges, str(tmp_path / "more" / "double.toml"))
+    with pytest.raises(UsageError, match="Two judges are called 'double'"):
+        run(request_.model_copy(update={"judges": judges}), Show(quiet=True))
+
+
+def test_a_run_says_each_judges_card(request_: Request):
+    said = io.StringIO()
+    run(request_.model_copy(update={"methods": ("none",)}), Show(Console(file=said, width=200)))
+    assert "judge double: no calibration" in said.getvalue()

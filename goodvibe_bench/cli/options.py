@@ -28,6 +28,12 @@ Data = Annotated[
 ]
 Model = Annotated[str, typer.Option(help="Hub id, folder with safetensors weights, or carried model's name.")]
 Method = Annotated[str, typer.Option(help="Trainers, separated by commas; `none` is the base model.")]
+Judges = Annotated[
+    str, typer.Option(help="Judges that label every sample, separated by commas; the first one's rates lead.")
+]
+Uncalibrated = Annotated[
+    bool, typer.Option("--uncalibrated", help="Take judges without a calibration for a task's language.")
+]
 Tasks = Annotated[str, typer.Option(help="Tasks, separated by commas.")]
 Seed = Annotated[int, typer.Option(help="Seed of training and sampling; splits have their own.")]
 Scratch = Annotated[Path, typer.Option(help="Folder for trained models and unfinished work.")]
@@ -59,7 +65,8 @@ def request_from(words: dict[str, Any]) -> Any:
     from goodvibe_bench.generator.sampling import Sampling
     from goodvibe_bench.run import Request
 
-    named = {"methods": split(words["method"]), "tasks": split(words["tasks"])}
+    named: dict[str, Any] = {"methods": split(words["method"]), "tasks": split(words["tasks"])}
+    named |= {"judges": split(words["judge"])} if "judge" in words else {}
     named |= {"overrides": _pairs(words["overrides"]), "quality": words["quality"].value}
     sampling = {"attempts": words.get("n_samples", 1)}
     sampling |= {key: value for key, value in words.items() if key in Sampling.model_fields}

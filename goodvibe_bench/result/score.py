@@ -1,20 +1,22 @@
 """Records to a result: every aggregate is computed here from the samples' outcomes, never typed."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from goodvibe_bench.metric.rate import rate_of
-from goodvibe_bench.types import Estimate, Outcome, Record
+from goodvibe_bench.result import correct, instrument
+from goodvibe_bench.types import Estimate, Outcome, Record, Verdict
 
 SCHEMA_VERSION = 2
+VERDICT_KEYS = {"outcome", "label", "p_unsafe"}
 OUTCOME_KEYS = {"task", "prompt_id", "language", "attempt", "outcome", "label", "p_unsafe", "unusable"}
 """What every sample in a result must have, for its rates to be computed again."""
 
 
 def outcome_row(record: Record) -> dict[str, Any]:
     """Return what a result keeps of one sample: enough to compare and to recompute every rate, without its text."""
-    return {
+    row = {
         "task": record.task,
         "prompt_id": record.prompt.id,
         "family": record.prompt.family,
@@ -22,13 +24,17 @@ def outcome_row(record: Record) -> dict[str, Any]:
         "cwe": record.prompt.cwe,
         "stratum": record.prompt.stratum,
         "attempt": record.completion.attempt,
-        "outcome": str(record.verdict.outcome),
-        "label": record.verdict.label,
-        "p_unsafe": record.verdict.p_unsafe,
+        **_verdict(record.verdict),
         "parses": record.code.parses,
         "unusable": record.code.unusable,
         "tokens": record.completion.tokens,
     }
+    others = {verdict.judge: _verdict(verdict) for verdict in record.others}
+    return row | ({"others": others} if others else {})
+
+
+def _verdict(verdict: Verdict) -> dict[str, Any]:
+    return {"outcome": str(verdict.outcome), "label": verdict.label, "p_unsafe": verdict.p_unsafe}
 
 
 def estimates(rows: Sequence[dict[str, Any]]) -> dict[str, Estimate]:
@@ -47,12 +53,24 @@ def estimates(rows: Sequence[dict[str, Any]]) -> dict[str, Estimate]:
     }
 
 
-def metrics(rows: Sequence[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return, per task and for "all", lm-eval's keys ("secure_rate,none") with intervals beside them."""
+def metrics(rows: Sequence[dict[str, Any]], judges: Sequence[Mapping[str, Any]] = ({},)) -> dict[str, dict[str, Any]]:
+    """Return, per task and for "all", lm-eval's keys ("secure_rate,none") with intervals beside them.
+
+    `judges` are a result's blocks, the headline judge first; the rates by the others are under "other_judges".
+    """
     by_task: dict[str, list[dict[str, Any]]] = {"all": list(rows)}
     for row in rows:
         by_task.setdefault(row["task"], []).append(row)
-    return {task: _keys(estimates(found)) for task, found in by_task.items()}
+    first, *others = judges
+    return {task: _by_judge(found, first, others) for task, found in by_task.items()}
+
+
+def _by_judge(
+    rows: Sequence[dict[str, Any]], first: Mapping[str, Any], others: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    keys = _keys(estimates(rows)) | correct.keys(correct.corrected(rows, instrument.calibrations(first)))
+    more = {judge["name"]: _by_judge(instrument.seen_by(rows, judge["name"]), judge, ()) for judge in others}
+    return keys | ({"other_judges": more} if more else {})
 
 
 def _keys(found: dict[str, Estimate]) -> dict[str, Any]:

@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from goodvibe_bench.errors import UsageError
-from goodvibe_bench.result.score import OUTCOME_KEYS, SCHEMA_VERSION
+from goodvibe_bench.result import instrument
+from goodvibe_bench.result.score import OUTCOME_KEYS, SCHEMA_VERSION, VERDICT_KEYS
 from goodvibe_bench.types import Result
 
 T = TypeVar("T", bound=BaseModel)
@@ -78,9 +79,29 @@ def read_result(path: Path) -> Result:
         raise UsageError(f"{path} is no goodvibe-bench result ({place}: {fault['msg']}).") from error
     if result.schema_version != SCHEMA_VERSION:
         raise UsageError(f"{path} has schema version {result.schema_version}; this release reads {SCHEMA_VERSION}.")
-    if not result.outcomes or any(OUTCOME_KEYS - set(row) for row in result.outcomes) or "name" not in result.judge:
-        raise UsageError(f"{path} is no whole goodvibe-bench result: samples, their outcomes or its judge are missing.")
+    if not _whole(result):
+        raise UsageError(
+            f"{path} is no whole goodvibe-bench result: samples, their outcomes, its judge or its calibration are "
+            "missing or damaged."
+        )
     return result
+
+
+def _whole(result: Result) -> bool:
+    """Return whether every rate can be computed again from the samples, for every judge."""
+    judges = instrument.judges(result)
+    if not result.outcomes or any("name" not in judge for judge in judges):
+        return False
+    others = {judge["name"] for judge in result.other_judges}
+    try:
+        for judge in judges:
+            instrument.calibrations(judge)
+    except (ValidationError, AttributeError):
+        return False
+    return all(
+        set(row) >= OUTCOME_KEYS and all(set(row.get("others", {}).get(name, {})) == VERDICT_KEYS for name in others)
+        for row in result.outcomes
+    )
 
 
 def _schema_version(path: Path) -> Any:

@@ -2,8 +2,20 @@
 
 from typing import Any
 
-from goodvibe_bench.result import score
-from goodvibe_bench.types import Code, Completion, Model, Outcome, Prompt, Record, Result, Verdict
+from goodvibe_bench.metric.rate import rate
+from goodvibe_bench.result import instrument, score
+from goodvibe_bench.types import (
+    Calibration,
+    Code,
+    Completion,
+    Language,
+    Model,
+    Outcome,
+    Prompt,
+    Record,
+    Result,
+    Verdict,
+)
 
 LABELS = {Outcome.SECURE: 0, Outcome.INSECURE: 1, Outcome.UNUSABLE: 0, Outcome.UNJUDGED: None}
 
@@ -36,6 +48,27 @@ def outcomes(secure: int = 0, insecure: int = 0, unusable: int = 0, unjudged: in
     wanted = [Outcome.SECURE] * secure + [Outcome.INSECURE] * insecure
     wanted += [Outcome.UNUSABLE] * unusable + [Outcome.UNJUDGED] * unjudged
     return [score.outcome_row(record(number, outcome, task)) for number, outcome in enumerate(wanted)]
+
+
+def calibration(language: Language = "cpp", tpr: int = 90, fpr: int = 10) -> Calibration:
+    """Return a judge's figures on 100 unsafe and 100 safe snippets."""
+    return Calibration(
+        language=language, tpr=rate(tpr, 100), fpr=rate(fpr, 100), n=200, threshold=0.5, auc=0.9, ece=0.1
+    )
+
+
+def with_other(rows: list[Any], verdicts: list[Outcome], name: str = "k") -> list[Any]:
+    """Return rows that a second judge labelled, too."""
+    return [
+        row | {"others": {name: {"outcome": str(outcome), "label": LABELS[outcome], "p_unsafe": None}}}
+        for row, outcome in zip(rows, verdicts, strict=True)
+    ]
+
+
+def two_judges(rows: list[Any], **words: Any) -> Result:
+    """Return a result of judges j and k, both calibrated in C++."""
+    j, k = (instrument.block(name, name, [calibration()]) for name in "jk")
+    return result(rows, results=score.metrics(rows, [j, k]), judge=j, other_judges=(k,), **words)
 
 
 def result(rows: list[Any], model: str = "tiny", method: str = "none", **words: Any) -> Result:

@@ -1,12 +1,9 @@
-import csv
-import io
-import json
-
-import pytest
+from pathlib import Path
 
 from goodvibe_bench.metric.rate import rate
-from goodvibe_bench.result import leaderboard
-from tests.result.builders import outcomes, result
+from goodvibe_bench.result import correct, instrument, leaderboard
+from goodvibe_bench.result.store import read_results
+from tests.result.builders import calibration, outcomes, result
 
 RESULTS = [
     result(outcomes(secure=2, insecure=8), method="worst"),
@@ -33,40 +30,23 @@ def test_by_language_gives_each_language_a_row() -> None:
     assert [(row["task"], row["n"], row["secure_rate"].value) for row in found] == [("cpp", 2, 0.5), ("go", 3, 1.0)]
 
 
-def test_plain_rows_are_json_with_bounds() -> None:
-    rows = json.loads(json.dumps(leaderboard.plain(leaderboard.rows(RESULTS))))
-    assert rows[0]["secure_rate"] == rate(9, 10).model_dump()
+def test_the_corrected_rate_is_recomputed_from_samples_and_the_stored_calibration() -> None:
+    known = instrument.block("j", "d", [calibration()])
+    (row,) = leaderboard.rows([result(outcomes(secure=5, insecure=5), judge=known)])
+    assert row["corrected_rate"] == correct.corrected(outcomes(secure=5, insecure=5), {"cpp": calibration()})
+    assert row["corrected_rate"].value == 0.5
 
 
-def test_markdown_has_a_line_a_row_and_a_cell_a_heading() -> None:
-    lines = leaderboard.markdown(leaderboard.rows(RESULTS)).split("\n")
-    assert len(lines) == 2 + len(RESULTS)
-    assert {line.count("|") for line in lines} == {len(leaderboard.HEADINGS) + 1}
-    assert lines[2].startswith("| tiny | best | cpp |")
-    assert "| 90.0 [" in lines[2]
-    assert "| 90.0 | 100.0 | 0.0 | 0.0 |" in lines[2]
+def test_a_calibration_without_the_newer_fields_is_enough() -> None:
+    words = calibration().model_dump(mode="json")
+    old = {key: words[key] for key in ("language", "tpr", "fpr", "n", "threshold", "auc", "ece")}
+    judge = {"name": "j", "digest": "d", "calibration": {"cpp": old}}
+    (row,) = leaderboard.rows([result(outcomes(secure=5, insecure=5), judge=judge)])
+    assert row["corrected_rate"].state == "inside"
 
 
-def test_a_bar_in_a_name_makes_no_cell() -> None:
-    text = leaderboard.markdown(leaderboard.rows([result(outcomes(secure=1), model="a|b")]))
-    assert "| a\\|b |" in text
-
-
-def test_csv_has_values_and_bounds_in_columns() -> None:
-    rows = list(csv.DictReader(io.StringIO(leaderboard.comma_separated(leaderboard.rows(RESULTS)))))
-    assert [row["method"] for row in rows] == ["best", "middle", "worst", "junk"]
-    assert float(rows[0]["secure_rate"]) == 0.9
-    assert float(rows[0]["secure_rate_low"]) == rate(9, 10).low
-
-
-@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1"])
-def test_a_formula_in_csv_is_inert(name: str) -> None:
-    text = leaderboard.comma_separated(leaderboard.rows([result(outcomes(secure=1), model=name)]))
-    (row,) = csv.DictReader(io.StringIO(text, newline=""))
-    assert row["model"] == f"'{name}"
-
-
-@pytest.mark.parametrize("name", ["", "tiny", "a=b"])
-def test_a_plain_name_in_csv_stays(name: str) -> None:
-    text = leaderboard.comma_separated(leaderboard.rows([result(outcomes(secure=1), model=name)]))
-    assert next(csv.DictReader(io.StringIO(text)))["model"] == name
+def test_the_accepted_results_are_read_and_ranked() -> None:
+    found = read_results([Path(__file__).parents[2] / "results"])
+    rows = leaderboard.rows(found)
+    assert len(rows) == len(found) >= 2
+    assert all(row["corrected_rate"].states for row in rows)

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.result import store
-from goodvibe_bench.types import Completion
-from tests.result.builders import outcomes, result
+from goodvibe_bench.types import Completion, Outcome
+from tests.result.builders import outcomes, result, two_judges, with_other
 
 ONE, TWO = (Completion(prompt_id=name, text="ä\n\u2028", stop="end", tokens=1, seconds=0.5) for name in "ab")
 
@@ -20,6 +20,19 @@ def test_a_result_is_read_as_it_was_written(tmp_path: Path, model: str) -> None:
     written = result(outcomes(secure=2, unjudged=1), model=model)
     store.write_result(written, tmp_path / "r.json")
     assert store.read_result(tmp_path / "r.json") == written
+
+
+def test_a_result_of_two_judges_is_read_as_it_was_written(tmp_path: Path) -> None:
+    written = two_judges(with_other(outcomes(secure=2), [Outcome.INSECURE, Outcome.UNJUDGED]))
+    store.write_result(written, tmp_path / "r.json")
+    assert store.read_result(tmp_path / "r.json") == written
+
+
+def test_a_result_from_before_other_judges_is_read(tmp_path: Path) -> None:
+    body = result(outcomes(secure=1)).model_dump(mode="json")
+    del body["other_judges"]
+    (tmp_path / "r.json").write_text(json.dumps(body))
+    assert store.read_result(tmp_path / "r.json").other_judges == ()
 
 
 def test_a_sample_is_one_line_of_the_file(tmp_path: Path) -> None:
@@ -127,6 +140,9 @@ def test_no_results_are_a_usage_error(tmp_path: Path, place: str) -> None:
         ({"schema_version": 1, "training": [{"steps": 1}]}, "schema version 1"),
         ({"outcomes": []}, "samples"),
         ({"outcomes": [{"task": "cpp"}]}, "whole"),
+        ({"other_judges": [{"name": "k"}]}, "whole"),
+        ({"judge": {"name": "j", "calibration": {"cpp": {"tpr": 1}}}}, "calibration"),
+        ({"judge": {"name": "j", "calibration": ["cpp"]}}, "calibration"),
     ],
 )
 def test_a_result_that_cannot_be_recomputed_is_refused(tmp_path: Path, change: dict[str, object], words: str) -> None:

@@ -1,0 +1,61 @@
+from typing import Any
+
+from goodvibe_bench.result.side_by_side import base_of, flag, views
+from goodvibe_bench.types import Outcome, Result
+from tests.result.builders import outcomes, result, two_judges, with_other
+
+NO, YES = Outcome.INSECURE, Outcome.SECURE
+BEFORE = two_judges(with_other(outcomes(insecure=20), [NO] * 20))
+
+
+def _after(first: int, second: int, **words: Any) -> Result:
+    rows = with_other(outcomes(secure=first, insecure=20 - first), [YES] * second + [NO] * (20 - second))
+    return two_judges(rows, method="tuned", **words)
+
+
+def _flag(after: Result, before: Result = BEFORE) -> str:
+    return flag(views(after, after.outcomes, before))
+
+
+def test_a_gain_that_one_judge_sees_is_flagged_and_one_that_all_or_none_see_is_not() -> None:
+    assert _flag(_after(15, 0)) == "gain seen by j only"
+    assert _flag(_after(0, 15)) == "gain seen by k only"
+    assert _flag(_after(15, 15)) == ""
+    assert _flag(_after(1, 1)) == ""
+
+
+def test_prompts_of_one_family_are_not_independent() -> None:
+    families = [row | {"family": "one"} for row in _after(15, 0).outcomes]
+    after = _after(15, 0).model_copy(update={"outcomes": families})
+    assert _flag(after) == ""
+
+
+def test_agreement_is_over_usable_samples() -> None:
+    rows = with_other(outcomes(secure=4, insecure=4, unusable=8), [YES] * 3 + [NO] * 5 + [Outcome.UNUSABLE] * 8)
+    _, second = views(two_judges(rows), rows, None)
+    assert second.agreement is not None
+    assert (second.agreement.n, second.agreement.disagreement.value) == (8, 1 / 8)
+
+
+def test_no_usable_sample_gives_no_agreement() -> None:
+    rows = with_other(outcomes(unusable=2), [Outcome.UNUSABLE] * 2)
+    assert views(two_judges(rows), rows, None)[1].agreement is None
+
+
+def test_a_lone_judge_has_no_views() -> None:
+    rows = outcomes(secure=1)
+    assert views(result(rows), rows, None) == []
+
+
+def test_the_base_has_the_same_model_tasks_and_judges_and_the_same_seed_where_there_is_one() -> None:
+    after = _after(15, 0, seed=1)
+    same_seed = BEFORE.model_copy(update={"seed": 1})
+    assert base_of(after, [BEFORE, same_seed, after]) is same_seed
+    assert base_of(after, [BEFORE, after]) is BEFORE
+    assert base_of(BEFORE, [BEFORE, same_seed]) is None
+    other = [
+        BEFORE.model_copy(update={"task_hashes": {"cpp": "1"}}),
+        BEFORE.model_copy(update={"other_judges": ({"name": "k", "digest": "new"},)}),
+        BEFORE.model_copy(update={"model": BEFORE.model.model_copy(update={"id": "larger"})}),
+    ]
+    assert base_of(after, other) is None
