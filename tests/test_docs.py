@@ -13,7 +13,8 @@ from goodvibe_bench.cli import app
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-FENCED = re.findall(r"^```\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+PAGES = {path: path.read_text() for path in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]}
+FENCED = [block for text in PAGES.values() for block in re.findall(r"^```\n(.*?)^```", text, re.DOTALL | re.MULTILINE)]
 COMMANDS = [
     line.partition("#")[0].strip()
     for block in FENCED
@@ -22,12 +23,13 @@ COMMANDS = [
 ]
 
 
-def test_the_readme_shows_commands():
-    assert len(COMMANDS) >= 5
+def test_the_pages_show_commands():
+    assert len(PAGES) >= 2
+    assert len(COMMANDS) >= 15
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_in_the_readme_is_one(command: str):
+def test_every_command_that_a_page_shows_is_one(command: str):
     words = shlex.split(command)[1:]
     found: Any = typer.main.get_command(app)
     while hasattr(found, "commands"):
@@ -38,11 +40,18 @@ def test_every_command_in_the_readme_is_one(command: str):
     if "--method" in words:
         methods = words[words.index("--method") + 1].split(",")
         assert set(methods) - {"X", "Y"} <= set(catalog.names("trainers"))
+    if "--judge" in words:
+        assert set(words[words.index("--judge") + 1].split(",")) - {"NAME"} <= set(catalog.names("judges"))
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(((?!http)[^)#]+)\)", README))))
-def test_every_link_leads_to_a_file(path: str):
-    assert (ROOT / path).exists()
+@pytest.mark.parametrize(
+    "path",
+    sorted(
+        {page.parent / link for page, text in PAGES.items() for link in re.findall(r"\]\(((?!http)[^)#]+)\)", text)}
+    ),
+)
+def test_every_link_leads_to_a_file(path: Path):
+    assert path.exists()
 
 
 def test_the_makefile_has_the_commands_that_the_readme_names():
@@ -67,4 +76,4 @@ def test_every_task_has_a_data_card_and_its_counts_are_true(task: str):
 
 
 def test_no_placeholder_is_left():
-    assert not re.search(r"@[A-Z_]+@|TODO|FIXME", README)
+    assert not re.search(r"@[A-Z_]+@|TODO|FIXME", "".join(PAGES.values()))

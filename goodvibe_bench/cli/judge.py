@@ -58,7 +58,7 @@ def bench(
     with Show(quiet=quiet) as show:
         at_hand = chosen(labelled_sets(data, show, names, languages=split(languages)), languages=split(languages))
         rows = benching.bench(names, chosen(at_hand, split(sets) if sets else (), limit=limit), show)
-        probed = {name: benching.probe(name, at_hand) for name in names if probes}
+        probed = {name: benching.probe(name, at_hand, show) for name in names if probes}
     plain = {name: found.model_dump(mode="json") for name, found in probed.items()}
     for name in names if save else ():
         benching.save(name, rows, probed.get(name))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.generator.doubles import RecordedGenerator
 from goodvibe_bench.judge import load as judge_loader
-from goodvibe_bench.judge.definition import JudgeDefinition, ModelJudge
+from goodvibe_bench.judge.definition import JudgeDefinition, ModelJudge, VoteJudge
 from goodvibe_bench.judging.card import write
 from goodvibe_bench.judging.data import LabelledSet, Use, chosen
 from goodvibe_bench.judging.probes import ProbeReport, report
@@ -102,17 +103,25 @@ class _Timed:
 def bench(judges: Sequence[str], sets: Sequence[LabelledSet], show: Show) -> list[Row]:
     """Return a row for every judge, set and language, and one over languages where a set has several.
 
-    Judges are loaded one after the other. Raises UsageError, before anything is judged, for an unknown judge, one that
-    was never fitted and needs it, and one whose model is not at hand.
+    Judges are loaded one after the other, votes last: a model's scores are kept for them, so a vote has no speed of its
+    own. Raises UsageError, before anything is judged, for an unknown judge, one that was never fitted and needs it,
+    and one whose model is not at hand.
     """
-    for name in judges:
-        spec = catalog.read("judges", name, JudgeDefinition).content.judge
+    specs = {name: catalog.read("judges", name, JudgeDefinition).content.judge for name in judges}
+    for name, spec in specs.items():
         _ = locate(spec.base) if isinstance(spec, ModelJudge) else judge_loader.load(name)
-    return [row for name in judges for row in _judge_rows(name, sets, show)]
+    found: dict[str, list[Row]] = {}
+    with TemporaryDirectory() as scratch:
+        how = judge_loader.Loading(scratch=Path(scratch))
+        for name in sorted(judges, key=lambda name: isinstance(specs[name], VoteJudge)):
+            rows = _judge_rows(judge_loader.load(name, how), sets, show)
+            if isinstance(specs[name], VoteJudge):
+                rows = [row.model_copy(update={"snippets_per_second": None}) for row in rows]
+            found[name] = rows
+    return [row for name in judges for row in found[name]]
 
 
-def _judge_rows(name: str, sets: Sequence[LabelledSet], show: Show) -> list[Row]:
-    fitted = judge_loader.load(name)
+def _judge_rows(fitted: judge_loader.Fitted, sets: Sequence[LabelledSet], show: Show) -> list[Row]:
     return [row for one in sets for row in measure(fitted, one, show)]
 
 
@@ -222,7 +231,7 @@ def _macro(rows: Sequence[Row]) -> Row:
     )
 
 
-def probe(judge: str, sets: Sequence[LabelledSet], seed: int = 0) -> ProbeReport:
+def probe(judge: str, sets: Sequence[LabelledSet], show: Show, seed: int = 0) -> ProbeReport:
     """Return what probes find on a fixed sample of the bundled rows among `sets`, PROBED a set and language.
 
     Raises UsageError when none of them is there.
@@ -235,7 +244,9 @@ def probe(judge: str, sets: Sequence[LabelledSet], seed: int = 0) -> ProbeReport
     ]
     rows = [row for one in sample for row in one.rows]
     languages: list[Language] = [one for one in LANGUAGES if any(row.language == one for row in rows)]
-    return report(judge_loader.load(judge).judge, rows, pairs, seed, languages)
+    fitted = judge_loader.load(judge)
+    show.line(f"{judge}: probing {len(rows)} snippets")
+    return report(fitted.judge, rows, pairs, seed, languages)
 
 
 def probe_cells(judge: str, found: ProbeReport) -> list[dict[str, Any]]:
