@@ -44,7 +44,7 @@ class Request(Noun):
     revision: str | None = None
     methods: tuple[str, ...]
     tasks: tuple[str, ...] = ("cpp", "java", "swift", "go")
-    judges: tuple[str, ...] = Field(default=("smollm2-135m",), min_length=1)
+    judges: tuple[str, ...] = Field(default=("panel",), min_length=1)
     """The first is the headline judge, whose verdict decides a sample's outcome; all label every sample."""
     uncalibrated: bool = False
     """Take judges without a calibration for a task's language; there is no corrected rate there."""

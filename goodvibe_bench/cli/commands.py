@@ -53,7 +53,7 @@ def run(
     model: Model,
     method: Method = "none",
     tasks: Tasks = "cpp,java,swift,go",
-    judge: Judges = "smollm2-135m",
+    judge: Judges = "panel",
     uncalibrated: Uncalibrated = False,
     backend: Annotated[str, typer.Option(help="What generates.")] = "transformers",
     limit: Annotated[int | None, typer.Option(help="Held-out prompts a task, the first ones.")] = None,
