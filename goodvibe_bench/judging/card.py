@@ -8,6 +8,11 @@ from goodvibe_bench.judge.definition import Card
 from goodvibe_bench.result import store
 from goodvibe_bench.types import Calibration
 
+LIMITS = """It sees one snippet, not the program around it. Rates and thresholds hold for code like that of the
+calibration part, whose pairs and labels were for the most part written by models; a tuned model's answers may differ,
+so calibrate on labels of its own outputs (`judge label`). A label is a probability that was cut, not a proof: nothing
+was run."""
+
 
 def write(card: Card, folder: Path) -> None:
     """Write card.json and README.md to `folder`."""
@@ -35,8 +40,7 @@ def card_text(card: Card) -> str:
     ]
     if card.measured:
         lines += _measured(card.measured)
-    if card.notes:
-        lines += ["", "## Limits", "", card.notes]
+    lines += ["", "## Limits", "", LIMITS, *([card.notes] if card.notes else [])]
     lines += ["", "## Recipe", "", "```json", json.dumps(card.recipe, indent=1, sort_keys=True), "```", ""]
     return "\n".join(lines)
 
@@ -44,9 +48,10 @@ def card_text(card: Card) -> str:
 def _data(card: Card) -> list[str]:
     if not card.data:
         return ["It learned from nothing of ours."]
-    lines = ["## Data", "", "| source | learned from | calibrated on | digest |", "| --- | --- | --- | --- |"]
+    lines = ["## Data", "", "| source | licence | learned from | calibrated on | digest |", "|" + " --- |" * 5]
     lines += [
-        f"| {name} | {row['learn']} | {row['calibration']} | {row['digest']} |" for name, row in card.data.items()
+        f"| {name} | {row.get('license', 'not said')} | {row['learn']} | {row['calibration']} | {row['digest']} |"
+        for name, row in card.data.items()
     ]
     lines += ["", "Snippets, half of them secure and half insecure."]
     lines.append("Within a task no near twin is in two parts; between tasks and files twins were not looked for.")

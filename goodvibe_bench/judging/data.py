@@ -23,7 +23,7 @@ Use = Literal["calibration", "transfer"]
 
 
 def gather(recipe: Fit, data: Path | None, show: Show) -> tuple[list[Labelled], list[Labelled], dict[str, Any]]:
-    """Return snippets to learn from, snippets to calibrate on, and where they came from with counts and digests."""
+    """Return snippets to learn from, snippets to calibrate on, and where they came from: counts, digests, licences."""
     learn: list[Labelled] = []
     calibration: list[Labelled] = []
     sources: dict[str, Any] = {}
@@ -33,11 +33,16 @@ def gather(recipe: Fit, data: Path | None, show: Show) -> tuple[list[Labelled], 
         parts = _sides(task.pairs["judge-train"]), [*_sides(task.pairs["calibration"]), *task.cases]
         learn += parts[0]
         calibration += parts[1]
-        sources[name] = {"learn": len(parts[0]), "calibration": len(parts[1]), "digest": task.digest}
+        licence = catalog.read("tasks", name, TaskDefinition).content.license
+        counts = {"learn": len(parts[0]), "calibration": len(parts[1])}
+        sources[name] = counts | {"digest": task.digest, "license": licence}
     for name in recipe.files:
-        pairs = file_pairs(data_folder(data) / name, recipe.file_share)
+        path = data_folder(data) / name
+        pairs = file_pairs(path, recipe.file_share)
         learn += _sides(pairs)
-        sources[name] = {"learn": 2 * len(pairs), "calibration": 0, "digest": catalog.digest([p.id for p in pairs])}
+        licence = ", ".join(sorted({str(row.get("license") or "not said") for row in read_json_lines(path)}))
+        counts = {"learn": 2 * len(pairs), "calibration": 0}
+        sources[name] = counts | {"digest": catalog.digest([p.id for p in pairs]), "license": licence}
     return learn, calibration, sources
 
 

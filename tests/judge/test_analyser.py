@@ -107,7 +107,7 @@ def test_thresholds_and_minimum_grades_are_kept():
     weak = CPP.model_copy(update={"text": "void f(char *a, char *b) { strcpy(a, b); }"})
     usual = _judge("flawfinder").judge([weak, CPP])
     assert [(v.p_unsafe, v.label) for v in usual] == [(0.8, 1), (0.0, 0)]
-    assert replace(_judge("flawfinder"), thresholds={"cpp": 0.9}).judge([weak])[0].outcome == Outcome.SECURE
+    assert _judge("flawfinder", threshold=0.9).judge([weak])[0].outcome == Outcome.SECURE
     strict = _definition("flawfinder").model_copy(update={"minimum": {"flawfinder": 1.0}})
     assert replace(_judge("flawfinder"), definition=strict).judge([weak])[0].p_unsafe == 0
 
