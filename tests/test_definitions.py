@@ -35,7 +35,7 @@ def test_every_language_has_signals_with_a_note_each_and_the_shipped_weights_are
     assert all(100 <= len(file.signal) <= 200 for file in known.files)
     assert all(signal.note.strip() and signal.cwe.startswith("CWE-") for file in known.files for signal in file.signal)
     weights = signals.load(ROOT / "judges" / "signals", known)
-    assert ((weights[: len(known.priors)] >= 0) == (known.priors > 0)).sum() >= 0.9 * len(known.priors)
+    assert (weights[: len(known.priors)] * known.priors >= 0).all(), "a weight has another sign than its writer gave"
 
 
 def test_no_two_trainers_say_the_same() -> None:

@@ -48,7 +48,8 @@ class AnalyserJudge:
         return scan(tool, self.installed[tool.name], texts, language, minimum=minimum, timeout_seconds=limit)
 
     def _decide(self, code: Code, grades: Sequence[Grade]) -> Verdict:
-        """A finding stands whatever another tool missed; without one, every tool must have read the code."""
+        """A finding stands whatever another tool missed, with the reason why that is not all; without one, every tool
+        must have read the code."""
         threshold = self.definition.threshold
         highest = max((grade for grade in grades if not isinstance(grade, str)), default=0.0)
         reasons = [grade for grade in grades if isinstance(grade, str)]
@@ -56,7 +57,7 @@ class AnalyserJudge:
             return decide(self.name, code, None, threshold, self._uncovered(code.language))
         if reasons and highest < threshold:
             return decide(self.name, code, None, threshold, "; ".join(reasons))
-        return decide(self.name, code, highest, threshold)
+        return decide(self.name, code, highest, threshold, "; ".join(reasons) or None)
 
     def _uncovered(self, language: Language) -> str:
         missing = [name for name in self.definition.tools if language in TOOLS[name].canaries]

@@ -18,7 +18,7 @@ from goodvibe_bench.errors import UsageError
 from goodvibe_bench.generator.doubles import RecordedGenerator
 from goodvibe_bench.judge import load as judge_loader
 from goodvibe_bench.judge.definition import JudgeDefinition, ModelJudge, VoteJudge
-from goodvibe_bench.judging.card import write
+from goodvibe_bench.judging.card import rate_cell, write
 from goodvibe_bench.judging.data import LabelledSet, Use, chosen
 from goodvibe_bench.judging.probes import ProbeReport, report
 from goodvibe_bench.metric.auc import auc_interval, mean_of, pair_order
@@ -256,7 +256,7 @@ def probe_cells(judge: str, found: ProbeReport) -> list[dict[str, Any]]:
     shares |= {"junk called secure": found.junk.secure}
     if found.must_flip:
         shares |= {"pairs told apart": found.must_flip.told_apart}
-    return [{"judge": judge, "probe": name, "n": one.n, "flips": _rate_cell(one)} for name, one in shares.items()]
+    return [{"judge": judge, "probe": name, "n": one.n, "flips": rate_cell(one)} for name, one in shares.items()]
 
 
 def cells(rows: Sequence[Row]) -> tuple[str, list[str], list[list[str]]]:
@@ -267,11 +267,11 @@ def cells(rows: Sequence[Row]) -> tuple[str, list[str], list[list[str]]]:
         "judge": [row.judge for row in ranked],
         "in": ["mean" if row.language == MACRO else row.language for row in ranked],
         "n": [str(row.n) for row in ranked],
-        "TPR": [_rate_cell(row.tpr) for row in ranked],
-        "FPR": [_rate_cell(row.fpr) for row in ranked],
-        "AUC": [_rate_cell(row.auc) for row in ranked],
+        "TPR": [rate_cell(row.tpr) for row in ranked],
+        "FPR": [rate_cell(row.fpr) for row in ranked],
+        "AUC": [rate_cell(row.auc) for row in ranked],
         "ECE": ["" if row.ece is None else f"{100 * row.ece:.0f}" for row in ranked],
-        "pairs": [_rate_cell(row.pair_order) for row in ranked],
+        "pairs": [rate_cell(row.pair_order) for row in ranked],
     }
     shown = {key: found for key, found in columns.items() if set(found) != {""}}
     title = f"{rows[0].set} ({rows[0].use})"
@@ -288,10 +288,6 @@ def notes(rows: Sequence[Row]) -> list[str]:
         + (f"; {row.snippets_per_second:,.1f} a second" if row.snippets_per_second else "")
         for row in whole.values()
     ]
-
-
-def _rate_cell(found: Estimate | None) -> str:
-    return "" if found is None else f"{100 * found.value:.0f} {100 * found.low:.0f}-{100 * found.high:.0f}"
 
 
 def card_folder(judge: str) -> Path:

@@ -15,7 +15,7 @@ from goodvibe_bench.judge import load as judges
 from goodvibe_bench.judge.calibrated import Calibrated
 from goodvibe_bench.judge.definition import Card
 from goodvibe_bench.judging import label
-from goodvibe_bench.judging.card import write
+from goodvibe_bench.judging.card import rate_cell, write
 from goodvibe_bench.metric.calibration import NoThreshold, crossfitted
 from goodvibe_bench.metric.correction import labels_needed
 from goodvibe_bench.metric.scaling import ScalingKind
@@ -23,7 +23,7 @@ from goodvibe_bench.result import score, store
 from goodvibe_bench.run import JUDGED_AT_ONCE, Show
 from goodvibe_bench.task import load as load_task
 from goodvibe_bench.task.load import at_hand
-from goodvibe_bench.types import LANGUAGES, Calibration, Code, Estimate, Judge, Labelled, Language
+from goodvibe_bench.types import LANGUAGES, Calibration, Code, Judge, Labelled, Language
 
 BUDGET = {"half_width": 0.05, "secure": 0.5, "n_samples": 1_000_000}
 """What the label budget is for: +/-5 points of a true secure rate of one half, samples without end."""
@@ -91,8 +91,8 @@ def table_rows(card: Card) -> list[dict[str, Any]]:
             "in": found.language,
             "n": found.n,
             "cut": f"{100 * found.threshold:.0f}",
-            "TPR": _percent(found.tpr),
-            "FPR": _percent(found.fpr),
+            "TPR": rate_cell(found.tpr),
+            "FPR": rate_cell(found.fpr),
             "AUC": f"{100 * found.auc:.0f}",
             "ECE": f"{100 * (found.ece if found.ece_scaled is None else found.ece_scaled):.0f}",
             "safe_rates": _feasible(found),
@@ -100,10 +100,6 @@ def table_rows(card: Card) -> list[dict[str, Any]]:
         }
         for found in card.calibration.values()
     ]
-
-
-def _percent(found: Estimate) -> str:
-    return f"{100 * found.value:.0f} {100 * found.low:.0f}-{100 * found.high:.0f}"
 
 
 def budget(found: Calibration) -> int | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from goodvibe_bench.judge.definition import Card
 from goodvibe_bench.result import store
-from goodvibe_bench.types import Calibration
+from goodvibe_bench.types import Calibration, Estimate
 
 LIMITS = """It sees one snippet, not the program around it. Rates and thresholds hold for code like that of the
 calibration part, whose pairs and labels were for the most part written by models; a tuned model's answers may differ,
@@ -18,6 +18,11 @@ def write(card: Card, folder: Path) -> None:
     """Write card.json and README.md to `folder`."""
     store.write_text(folder / "card.json", json.dumps(card.model_dump(mode="json"), indent=1, sort_keys=True) + "\n")
     store.write_text(folder / "README.md", card_text(card))
+
+
+def rate_cell(found: Estimate | None) -> str:
+    """Return a rate as tables of the command line show it: per cent, and its interval."""
+    return "" if found is None else f"{100 * found.value:.0f} {100 * found.low:.0f}-{100 * found.high:.0f}"
 
 
 def card_text(card: Card) -> str:

@@ -16,7 +16,7 @@ from goodvibe_bench.run import Show
 from goodvibe_bench.task import load as load_task
 from goodvibe_bench.task.definition import HubSource, TaskDefinition
 from goodvibe_bench.task.load import at_hand, load_rows
-from goodvibe_bench.task.rows import data_folder, read_json_lines
+from goodvibe_bench.task.rows import data_folder, numbered_rows, read_json_lines
 from goodvibe_bench.types import LANGUAGES, Labelled, Language, Pair
 
 Use = Literal["calibration", "transfer"]
@@ -77,10 +77,7 @@ def _pair(row: dict[str, Any], where: str) -> Pair:
 
 def _numbered(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the rows of a file, each with its file and line for messages."""
-    rows = read_json_lines(path)
-    lines = [number for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1) if line.strip()]
-    for place, row in enumerate(rows):
-        yield f"{path}, line {lines[place] if len(lines) == len(rows) else place + 1}", row
+    yield from ((f"{path}, line {number}", row) for number, row in numbered_rows(path))
 
 
 @dataclass(frozen=True)

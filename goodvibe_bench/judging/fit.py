@@ -18,7 +18,7 @@ from goodvibe_bench.judging.card import write
 from goodvibe_bench.judging.data import gather
 from goodvibe_bench.metric.calibration import crossfitted
 from goodvibe_bench.result import store
-from goodvibe_bench.run import Show
+from goodvibe_bench.run import Show, code_digest
 from goodvibe_bench.types import LANGUAGES, Calibration, Labelled, Language
 
 Fitting = tuple[list[float], dict[str, list[float]], dict[str, Any]]
@@ -42,7 +42,8 @@ def fit(
     seed = recipe.seed if seed is None else seed
     learn, calibration, sources = gather(recipe, data, show)
     show.line(f"{name}: {len(learn)} labelled snippets to learn from, {len(calibration)} to calibrate on")
-    partial = folder.parent / f".partial-{folder.name}-{catalog.digest([definition.digest, sources, seed])}"
+    code = code_digest("model", "objective", "trainer", "tuner")
+    partial = folder.parent / f".partial-{folder.name}-{catalog.digest([definition.digest, sources, seed, code])}"
     partial.mkdir(exist_ok=True)
     started = time.monotonic()
     if isinstance(spec, ModelJudge):
@@ -62,6 +63,7 @@ def fit(
         compared={other: _calibrations(calibration, p_unsafe) for other, p_unsafe in compared.items()},
     )
     write(card, partial)
+    shutil.rmtree(partial / "trainer", ignore_errors=True)  # kept so far: a kill while measuring trains nothing again
     shutil.rmtree(folder, ignore_errors=True)
     store.publish(partial, folder)
     return folder
@@ -140,7 +142,7 @@ def _train_adapter(
     from goodvibe_bench.tuner.attach import attach, fold
 
     objective = RankingObjective(VerdictObjective(loaded.tokenizer, spec.max_code_tokens), rank_weight)
-    attached = attach(loaded.model, spec.tuner)
+    attached = attach(loaded.model, spec.tuner, seed=seed)
     report = {"trained_on": len(learn), "trainable_parameters": attached.trainable()}
     account = run_loop(
         attached.model,
@@ -154,7 +156,6 @@ def _train_adapter(
     attached.model.peft_config["default"].base_model_name_or_path = spec.base  # not a path on this machine
     _round_adapter(attached.model, loaded.model.dtype)
     attached.model.save_pretrained(folder)
-    shutil.rmtree(folder / "trainer", ignore_errors=True)
     loaded.model, _ = fold(attached)
     return report | _cost(account)
 

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, field_validator
 from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.result import store
-from goodvibe_bench.task.rows import read_json_lines
+from goodvibe_bench.task.rows import numbered_rows, read_json_lines
 from goodvibe_bench.types import LANGUAGES, Language, Noun, Outcome, Record
 
 ROWS_FOR_TWO_BANDS = 4
@@ -116,7 +116,7 @@ def read(files: Sequence[Path], line: Callable[[str], None] = lambda text: None)
 def _checked_rows(path: Path, seen: dict[str, str], faults: list[str]) -> list[Row]:
     """Return the good rows of one file; add what is wrong with the others to `faults`, and all ids to `seen`."""
     rows = []
-    for number, words in _numbered(path):
+    for number, words in numbered_rows(path):
         where = f"{path}, line {number}"
         try:
             row = Row.model_validate(words)
@@ -133,12 +133,6 @@ def _checked_rows(path: Path, seen: dict[str, str], faults: list[str]) -> list[R
         seen.setdefault(row.id, where)
         rows.append(row)
     return rows
-
-
-def _numbered(path: Path) -> list[tuple[int, Any]]:
-    rows = read_json_lines(path)
-    lines = [number for number, text in enumerate(path.read_text(encoding="utf-8").split("\n"), 1) if text.strip()]
-    return list(zip(lines, rows, strict=len(lines) == len(rows)))
 
 
 def _records(source: Path) -> list[Record]:

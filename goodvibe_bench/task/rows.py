@@ -36,6 +36,13 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
+def numbered_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
+    """Return what `read_json_lines` does, each with its line (of a JSON array its place), counted from 1."""
+    rows = read_json_lines(path)
+    lines = [number for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1) if line.strip()]
+    return list(zip(lines if len(lines) == len(rows) else range(1, len(rows) + 1), rows, strict=True))
+
+
 def _json(text: str, path: Path, number: int) -> Any:
     try:
         return json.loads(text)

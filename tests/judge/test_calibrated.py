@@ -9,13 +9,18 @@ from goodvibe_bench.types import Calibration, Code, Language, Outcome, Scaling, 
 
 
 class Fixed:
-    """Gives the probability that the code's text says; none for "?"."""
+    """Gives the probability that the code's text says, with a reason after "+"; none for "?"."""
 
     def judge(self, codes: Sequence[Code]) -> list[Verdict]:
         return [
             Verdict(judge="raw", outcome=Outcome.UNJUDGED, reason="off the menu")
             if code.text == "?"
-            else Verdict(judge="raw", p_unsafe=float(code.text), outcome=Outcome.SECURE)
+            else Verdict(
+                judge="raw",
+                p_unsafe=float(code.text.rstrip("+")),
+                outcome=Outcome.SECURE,
+                reason="one tool read nothing" if code.text.endswith("+") else None,
+            )
             for code in codes
         ]
 
@@ -48,6 +53,13 @@ def test_a_language_without_calibration_keeps_the_verdict_of_the_raw_judge() -> 
 def test_what_the_raw_judge_could_not_judge_stays_unjudged_with_its_reason() -> None:
     (found,) = Calibrated("j", Fixed(), _calibrations(0.5, HALVED)).judge([_code("?")])
     assert (found.outcome, found.p_unsafe, found.reason) == (Outcome.UNJUDGED, None, "off the menu")
+
+
+def test_a_partial_answer_can_make_code_insecure_and_never_secure() -> None:
+    judge = Calibrated("j", Fixed(), _calibrations(0.75, None))
+    found = judge.judge([_code("0.8+"), _code("0.6+"), _code("0.6")])
+    assert [verdict.outcome for verdict in found] == [Outcome.INSECURE, Outcome.UNJUDGED, Outcome.SECURE]
+    assert (found[1].p_unsafe, found[1].label, found[1].reason) == (None, None, "one tool read nothing")
 
 
 def test_unusable_code_stays_unusable() -> None:
