@@ -46,26 +46,26 @@ def heldout_loss(model: Any, objective: Any, pairs: list[Any]) -> float:
     return total / weight
 
 
-def one(name: str, limit: int | None, model: str) -> dict[str, Any]:
+def one(name: str, limit: int | None, model: str, rate: float) -> dict[str, Any]:
     """Train by one trainer and return its figures."""
     from goodvibe_bench.model.load import load
 
     pairs, heldout = data(limit)
     loaded = load(model, dtype="bfloat16")
     with tempfile.TemporaryDirectory() as folder:
-        figures = (_stock if name in STOCK else _ours)(name, loaded, pairs, Path(folder))
+        figures = (_stock if name in STOCK else _ours)(name, loaded, pairs, Path(folder), rate)
     from goodvibe_bench.objective.sft import SftObjective
 
     return figures | {"heldout_loss": heldout_loss(loaded.model, SftObjective(loaded.tokenizer), heldout)}
 
 
-def _ours(name: str, loaded: Any, pairs: list[Any], folder: Path) -> dict[str, Any]:
+def _ours(name: str, loaded: Any, pairs: list[Any], folder: Path, rate: float) -> dict[str, Any]:
     from goodvibe_bench import catalog
     from goodvibe_bench.trainer import TrainerDefinition
     from goodvibe_bench.trainer.train import train
 
     definition = catalog.read("trainers", name, TrainerDefinition).content
-    definition = definition.with_overrides({"training.learning_rate": "1e-3" if name != "full" else "1e-4"})
+    definition = definition.with_overrides({"training.learning_rate": str(rate if name != "full" else rate / 10)})
     report = train(loaded, definition, pairs, seed=0, scratch=folder)
     if report.flops is None:
         raise ValueError("the cost of this model is not known from its shapes")
@@ -80,7 +80,7 @@ def _ours(name: str, loaded: Any, pairs: list[Any], folder: Path) -> dict[str, A
     }
 
 
-def _stock(name: str, loaded: Any, pairs: list[Any], folder: Path) -> dict[str, Any]:
+def _stock(name: str, loaded: Any, pairs: list[Any], folder: Path, rate: float) -> dict[str, Any]:
     """Train with TRL's SFTTrainer and peft's LoraConfig as they come, but for what the comparison fixes."""
     import trl
     from datasets import Dataset
@@ -102,7 +102,7 @@ def _stock(name: str, loaded: Any, pairs: list[Any], folder: Path) -> dict[str, 
     arguments = trl.SFTConfig(
         output_dir=str(folder),
         num_train_epochs=2,
-        learning_rate=1e-3,
+        learning_rate=rate,
         lr_scheduler_type="cosine",
         warmup_steps=0.1,
         report_to=[],
@@ -156,14 +156,13 @@ def steps(model: str, repeats: int) -> dict[str, float]:
     import torch
 
     from goodvibe_bench.model.linears import target_linears
-    from goodvibe_bench.model.load import load
     from goodvibe_bench.neuron import selection
     from goodvibe_bench.objective.sft import SftObjective
     from goodvibe_bench.tuner.attach import attach
     from goodvibe_bench.tuner.spec import FullSpec, GoodVibeSpec, LoraSpec
 
     pairs, _ = data(None)
-    loaded = load(model, dtype="bfloat16")
+    loaded = _quick(model)
     objective = SftObjective(loaded.tokenizer)
     examples = sorted(objective.examples(pairs), key=lambda row: len(row["input_ids"]))
     middle = len(examples) // 2
@@ -177,7 +176,7 @@ def steps(model: str, repeats: int) -> dict[str, float]:
         "lora-r16": LoraSpec(kind="lora", rank=16),
         "full": FullSpec(kind="full"),
     }.items():
-        models[name] = attach(load(model, dtype="bfloat16").model, spec, chosen).model
+        models[name] = attach(_quick(model).model, spec, chosen).model
     models["frozen"].get_input_embeddings().register_forward_hook(lambda _m, _i, output: output.requires_grad_(True))
     seconds: dict[str, list[float]] = {}
     for _ in range(repeats + 1):
@@ -190,6 +189,16 @@ def steps(model: str, repeats: int) -> dict[str, float]:
             seconds.setdefault(name, []).append(time.monotonic() - started)
             tuned.zero_grad(set_to_none=True)
     return {name: statistics.median(found[1:]) for name, found in seconds.items()}
+
+
+def _quick(model: str) -> Any:
+    """Return the model as our loop runs it: stock trainers get it as transformers loads it."""
+    from goodvibe_bench.model.cpu import quicken
+    from goodvibe_bench.model.load import load
+
+    loaded = load(model, dtype="bfloat16")
+    quicken(loaded.model, 512)
+    return loaded
 
 
 def table(results: dict[str, list[dict[str, Any]]], step: dict[str, float]) -> str:
@@ -224,31 +233,51 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--step-repeats", type=int, default=5)
     parser.add_argument("--output", type=Path, default=Path(".runs/benchmark-train.json"))
+    parser.add_argument("--learning-rate", type=float, default=1e-3, help="of all; full fine-tuning gets a tenth of it")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     words = parser.parse_args()
     if words.one:
         figures = (
-            steps(words.model, words.step_repeats) if words.one == "steps" else one(words.one, words.pairs, words.model)
+            steps(words.model, words.step_repeats)
+            if words.one == "steps"
+            else one(words.one, words.pairs, words.model, words.learning_rate)
         )
         sys.stdout.write("\n" + json.dumps(figures) + "\n")
         return
-    results: dict[str, list[dict[str, Any]]] = {}
-    step: dict[str, float] = {}
+    asked = {"pairs": words.pairs, "model": words.model, "learning_rate": words.learning_rate}
+    state = _state(words.output, asked)
     for repeat in range(words.repeats):
-        for name in [*(["steps"] if repeat == 0 and words.step_repeats else []), *words.trainers.split(",")]:
-            more = ["--pairs", str(words.pairs)] if words.pairs else []
-            command = [sys.executable, __file__, "--one", name, "--model", words.model, *more]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            figures = json.loads(done.stdout.splitlines()[-1])
-            if name == "steps":
-                step = figures
-            else:
-                results.setdefault(name, []).append(figures)
-            words.output.parent.mkdir(parents=True, exist_ok=True)
-            state = {"pairs": words.pairs, "model": words.model, "steps": step, "runs": results}
-            words.output.write_text(json.dumps(state, indent=1) + "\n")
-            sys.stderr.write(f"{repeat + 1}/{words.repeats} {name}: {json.dumps(figures)}\n")
-    sys.stdout.write(table(results, step) + "\n")
+        for name in words.trainers.split(","):
+            done = state["runs"].setdefault(name, [])
+            if len(done) <= repeat:
+                done.append(_measured(name, words))
+                _keep(words.output, state)
+                sys.stderr.write(f"{repeat + 1}/{words.repeats} {name}: {json.dumps(done[-1])}\n")
+    if words.step_repeats and not state["steps"]:
+        state["steps"] = _measured("steps", words)
+        _keep(words.output, state)
+    sys.stdout.write(table(state["runs"], state["steps"]) + "\n")
+
+
+def _state(path: Path, asked: dict[str, Any]) -> dict[str, Any]:
+    """Return what `path` holds of this benchmark, so that one that was stopped goes on; else an empty state."""
+    found = json.loads(path.read_text()) if path.is_file() else {}
+    same = all(found.get(key) == value for key, value in asked.items())
+    return found if found and same else {**asked, "steps": {}, "runs": {}}
+
+
+def _keep(path: Path, state: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(state, indent=1) + "\n")
+
+
+def _measured(name: str, words: argparse.Namespace) -> dict[str, Any]:
+    """Return the figures of one trainer, or of the steps, from a process of its own."""
+    command = [sys.executable, __file__, "--one", name, "--model", words.model]
+    command += ["--step-repeats", str(words.step_repeats), "--learning-rate", str(words.learning_rate)]
+    command += ["--pairs", str(words.pairs)] if words.pairs else []
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 if __name__ == "__main__":

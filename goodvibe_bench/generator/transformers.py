@@ -12,6 +12,7 @@ import torch
 
 from goodvibe_bench.generator.sampling import Sampling
 from goodvibe_bench.model import chat
+from goodvibe_bench.model.cpu import quicken
 from goodvibe_bench.model.load import Loaded
 from goodvibe_bench.types import Completion, Prompt
 
@@ -43,6 +44,7 @@ class TransformersGenerator:
         tokenizer = self.loaded.tokenizer
         pad = int(tokenizer.pad_token_id)  # type: ignore[arg-type]
         ids, mask, _ = chat.pad_left(rows, pad, model.device)
+        quicken(model, ids.shape[1] + self.sampling.max_new_tokens)
         stops = chat.stop_ids(tokenizer, model.generation_config)
         options = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         if self.sampling.temperature > 0:

@@ -12,9 +12,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from goodvibe_bench.model import chat
+from goodvibe_bench.objective.cross_entropy import IGNORED, summed_cross_entropy
 from goodvibe_bench.types import Pair
-
-_IGNORED = -100
 
 
 @dataclass
@@ -43,7 +42,7 @@ class SftObjective:
         """
         pad = int(self.tokenizer.pad_token_id)  # type: ignore[arg-type]
         ids, mask, positions = chat.pad_left([row["input_ids"] for row in rows], pad)
-        labels = torch.full_like(ids, _IGNORED)
+        labels = torch.full_like(ids, IGNORED)
         for index, row in enumerate(rows):
             labels[index, -row["answer_length"] :] = ids[index, -row["answer_length"] :]
         batch = {"input_ids": ids, "attention_mask": mask, "position_ids": positions, "labels": labels}
@@ -53,31 +52,26 @@ class SftObjective:
 
     def loss(self, model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return the sum of the token losses; logits are formed for the answers' span only."""
-        labels, span = batch["labels"], self.kept(batch) - 1
+        labels, span = batch["labels"], self.kept(batch)
+        length = labels.shape[1]
         start = "inputs_embeds" if "inputs_embeds" in batch else "input_ids"
         output = model(
             **{start: batch[start]},
             attention_mask=batch["attention_mask"],
             position_ids=batch["position_ids"],
-            logits_to_keep=span + 1,
+            logits_to_keep=torch.arange(length - span - 1, length - 1, device=labels.device),
             use_cache=False,
         )
-        logits = output.logits[:, :-1].float()
-        return torch.nn.functional.cross_entropy(
-            logits.reshape(-1, logits.shape[-1]),
-            labels[:, -span:].reshape(-1),
-            ignore_index=_IGNORED,
-            reduction="sum",
-        )
+        return summed_cross_entropy(output.logits, labels[:, -span:])
 
     def kept(self, batch: dict[str, torch.Tensor]) -> int:
-        """Return for how many of the last positions logits are formed: the longest answer and the token before it."""
-        answered = (batch["labels"] != _IGNORED).any(0)
-        return int(answered.flip(0).nonzero().max()) + 2
+        """Return for how many positions logits are formed: those before each token of the longest answer."""
+        answered = (batch["labels"] != IGNORED).any(0)
+        return int(answered.flip(0).nonzero().max()) + 1
 
     def weight(self, batch: dict[str, torch.Tensor]) -> int:
         """Return how many losses the sum holds: one a token of an answer."""
-        return int((batch["labels"] != _IGNORED).sum())
+        return int((batch["labels"] != IGNORED).sum())
 
 
 def _padded(states: list[torch.Tensor], length: int) -> torch.Tensor:

@@ -26,7 +26,7 @@ Clusters = Mapping[str, int]
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of one padded length in tokens, and how many of its last tokens get logits."""
+    """Rows of one padded length in tokens, and for how many of its tokens logits are formed."""
 
     rows: int
     length: int

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from goodvibe_bench.model.cpu import release_freed_memory
 from goodvibe_bench.trainer import cost, meta_step
 from goodvibe_bench.tuner.spec import FullSpec, GoodVibeSpec, LoraSpec
 
@@ -38,13 +39,15 @@ def free_memory(device: torch.device) -> int:
 def peak_memory(device: torch.device) -> Iterator[Callable[[], int]]:
     """Yield a function that returns the peak of memory in bytes above the level at the start.
 
-    On a CUDA device that is the allocator's, elsewhere the process's resident set (Linux resets its peak).
+    On a CUDA device that is the allocator's, elsewhere the process's resident set (Linux resets its peak), from which
+    memory that was freed before is taken out.
     """
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         start = torch.cuda.memory_allocated(device)
         yield lambda: int(torch.cuda.max_memory_allocated(device) - start)
         return
+    release_freed_memory()
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")
     start = _resident("VmRSS")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.nn.functional import cross_entropy
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoModel, AutoModelForCausalLM
 
@@ -67,7 +66,7 @@ def peak_memory(
     """Return an estimate of a training step's peak, its saved tensors found on the meta device.
 
     Counted once per storage: all that autograd keeps, eager attention's probabilities included (fused kernels keep
-    far less), and the logits in `dtype` and in float32. Left out: gradients of activations, workspaces and
+    far less), and the logits and their gradient in `dtype`. Left out: gradients of activations, workspaces and
     fragmentation of the allocator, the optimiser's temporaries, kept hidden states of top_layers, attribution.
     Blocks are taken to be alike from the second on; with checkpointing, each block's input and one block in full. For
     `full` in bfloat16, `weights` stands for the copies that autocast makes.
@@ -83,7 +82,7 @@ def peak_memory(
     elif depth > few:
         saved += (depth - few) * (saved - Step(config, shape, spec, batch, clusters, dtype, few - 1).saved())
     trained = 16 * trainable_parameters(shape, spec, clusters)
-    logits = batch.rows * batch.kept * shape.vocab * (size + 4)
+    logits = batch.rows * batch.kept * shape.vocab * 2 * size
     return Memory(size * shape.parameters, trained, saved, logits)
 
 
@@ -113,10 +112,13 @@ class Step:
         self.words = {"inputs_embeds": hidden} if start else {"input_ids": _ids(batch)}
 
     def loss(self) -> torch.Tensor:
-        """Return the loss as objective/sft.py forms it; from hidden states where layers below are cut off."""
-        ids, kept = _ids(self.batch), self.batch.kept
-        output = self.model(**self.words, attention_mask=torch.ones_like(ids), logits_to_keep=kept, use_cache=False)
-        return cross_entropy(output.logits.float().flatten(0, 1), ids[:, -kept:].flatten(), reduction="sum")
+        """Return a number over the logits that objective/sft.py forms, whose own loss adds no product to count.
+
+        It is computed from hidden states where layers below are cut off.
+        """
+        mask = torch.ones_like(_ids(self.batch))
+        output = self.model(**self.words, attention_mask=mask, logits_to_keep=self.batch.kept, use_cache=False)
+        return output.logits.sum()
 
     def saved(self) -> int:
         """Return the bytes of all storages that the forward keeps for the backward, parameters excluded."""

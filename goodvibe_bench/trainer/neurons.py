@@ -25,7 +25,7 @@ from goodvibe_bench.objective import verdict
 from goodvibe_bench.tuner.spec import GoodVibeSpec
 from goodvibe_bench.types import Labelled
 
-FIRST_SNIPPETS = 64
+FIRST_SNIPPETS = 32
 """Read before the first look at whether halves agree."""
 MORE_SNIPPETS = 32
 """Read between two looks."""
@@ -186,6 +186,7 @@ def _key(loaded: Loaded, spec: GoodVibeSpec, sample: list[Labelled], seed: int) 
         {
             "model": [loaded.noun.digest, loaded.noun.adapter],
             "dtype": str(loaded.model.dtype),
+            "attention": loaded.model.config._attn_implementation,
             "template": _template(loaded),
             "data": _data(sample),
             "spec": spec.model_dump(mode="json", exclude=unread),

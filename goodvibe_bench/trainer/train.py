@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from goodvibe_bench.errors import UsageError
+from goodvibe_bench.model.cpu import quicken
 from goodvibe_bench.model.linears import parameter_count
 from goodvibe_bench.model.load import Loaded
 from goodvibe_bench.objective.sft import SftObjective
@@ -60,6 +61,7 @@ def train(
     training = definition.training_for(loaded.noun.id)
     objective = SftObjective(loaded.tokenizer, training.max_length)
     examples = _examples(objective, pairs)
+    quicken(loaded.model, max(len(row["input_ids"]) for row in examples))
     if training.checkpointing == "auto":
         training = training.model_copy(update={"checkpointing": _too_big(loaded, spec, examples, training)})
     details: dict[str, Any] = {"left_out_too_long": len(pairs) - len(examples), "training": training.model_dump()}

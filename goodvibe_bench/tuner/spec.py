@@ -43,7 +43,7 @@ class GoodVibeSpec(Noun):
     attribution: Literal["gradient", "activation", "random"] = "gradient"
     samples: int = Field(default=160, ge=2)
     """Labelled snippets that attribution reads at most, a seeded subsample."""
-    enough_overlap: float = Field(default=0.95, gt=0, le=1)
+    enough_overlap: float = Field(default=0.9, gt=0, le=1)
     """Attribution stops early once two halves of what it read agree on this share of the selected rows."""
     features: Literal["profile", "importance", "profile_normalised"] = "profile"
     """What k-means clusters: a row's per-sample scores, their mean, or the scores at unit length."""

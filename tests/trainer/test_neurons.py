@@ -61,9 +61,9 @@ def test_a_smaller_subsample_is_part_of_a_larger_one(many: list[Labelled]):
     assert sizes[0] < sizes[1] < sizes[2]
 
 
-def test_reading_stops_when_halves_agree_and_not_before_64_snippets(little: Loaded, tmp_path, many):
+def test_reading_stops_when_halves_agree_and_not_before_32_snippets(little: Loaded, tmp_path, many):
     early = found(little, tmp_path, many, samples=110, enough_overlap=0.01)
-    assert early.figures["attribution_samples"] == 64
+    assert early.figures["attribution_samples"] == 32
     late = found(little, tmp_path, many, samples=110, **NEVER_ENOUGH)
     assert late.figures["attribution_samples"] == 110
     assert 0.01 < late.figures["half_overlap"] < 1.0
