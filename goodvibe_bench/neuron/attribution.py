@@ -5,6 +5,7 @@ It only scores: selection.py selects, and nothing here changes the model.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Literal
 
 import torch
 from torch import nn
@@ -18,50 +19,34 @@ Profiles = dict[str, torch.Tensor]
 """Per module path: float32 scores on the CPU, shape [samples, rows]."""
 Layers = dict[str, nn.Linear]
 """The modules to score, by path; each lies in a numbered decoder layer."""
+Kind = Literal["gradient", "activation", "gradient_activation", "parameter"]
+"""How a row is scored on one sample, over its real tokens.
+
+gradient: mean |dL/dy|, the paper's (eq. 8). activation: mean |y|, the baseline of Table 5, without a backward pass.
+gradient_activation: mean |dL/dy * y|, what the loss would change by, to first order, were the output zero. parameter:
+norm of dL/dW of the row, the magnitude of the gradient with respect to its parameters (eq. 1, to the letter).
+"""
 OnBatch = Callable[[torch.Tensor], None]
 """Called after every forward pass with its attention mask, shape [batch, padded length]."""
 
 
-def gradient_profiles(
+def score_profiles(
     model: PreTrainedModel,
     objective: VerdictObjective,
     snippets: Sequence[Labelled],
+    kind: Kind = "gradient",
     *,
     layers: Layers | None = None,
     batch_size: int = 4,
     on_batch: OnBatch = lambda mask: None,
 ) -> Profiles:
-    """Return mean over tokens of |dL/dy| for each sample and row (eq. 8, one sample at a time).
+    """Return the score of each sample and row by `kind`; see there.
 
     `layers` limits the scores to these modules (all target layers when None), and the backward pass to the decoder
     layers from the lowest of them up. Exact in any batch: the loss is a sum over samples, padding is masked, and each
-    sample is divided by its own number of tokens. No weight gradient is formed; the model is left as it was.
+    sample is divided by its own number of tokens. The model's own weight gradients are never formed, and the model is
+    left as it was.
     """
-    return _profiles(model, objective, snippets, layers, batch_size, on_batch, gradient=True)
-
-
-def activation_profiles(
-    model: PreTrainedModel,
-    objective: VerdictObjective,
-    snippets: Sequence[Labelled],
-    *,
-    layers: Layers | None = None,
-    batch_size: int = 4,
-    on_batch: OnBatch = lambda mask: None,
-) -> Profiles:
-    """Return mean over tokens of |y| for each sample and row of `layers`: the baseline of Table 5."""
-    return _profiles(model, objective, snippets, layers, batch_size, on_batch, gradient=False)
-
-
-def _profiles(
-    model: PreTrainedModel,
-    objective: VerdictObjective,
-    snippets: Sequence[Labelled],
-    layers: Layers | None,
-    batch_size: int,
-    on_batch: OnBatch,
-    gradient: bool,
-) -> Profiles:
     layers = target_linears(model) if layers is None else layers
     examples = objective.examples(snippets)
     order = sorted(range(len(examples)), key=lambda i: len(examples[i]["input_ids"]))
@@ -70,7 +55,7 @@ def _profiles(
         places = order[start : start + batch_size]
         batch = objective.collate([examples[i] for i in places])
         batch = {key: value.to(model.device) for key, value in batch.items()}
-        for name, scores in _score(model, objective, layers, batch, gradient).items():
+        for name, scores in _score(model, objective, layers, batch, kind).items():
             profiles[name][places] = scores
         on_batch(batch["attention_mask"])
     return profiles
@@ -81,29 +66,37 @@ def _score(
     objective: VerdictObjective,
     layers: Layers,
     batch: dict[str, torch.Tensor],
-    gradient: bool,
+    kind: Kind,
 ) -> Profiles:
     found: Profiles = {}
-    mask = batch["attention_mask"].float()
-    share = (mask / mask.sum(1, keepdim=True)).unsqueeze(-1)
+    mask = batch["attention_mask"].float().unsqueeze(-1)
+    share = mask / mask.sum(1, keepdim=True)
 
-    def keep(name: str, value: torch.Tensor) -> None:
-        found[name] = (value.detach().float().abs() * share).sum(1).cpu()
+    def mean(values: torch.Tensor) -> torch.Tensor:
+        return (values.float().abs() * share).sum(1)
 
     def on_output(name: str) -> Callable[..., None]:
-        def hook(_module: nn.Module, _inputs: object, output: torch.Tensor) -> None:
-            if gradient:
-                output.register_hook(lambda grad: keep(name, grad))
+        def keep(scores: torch.Tensor) -> None:
+            found[name] = scores.cpu()
+
+        def hook(_module: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
+            x, y = inputs[0].detach(), output.detach()
+            if kind == "activation":
+                keep(mean(y))
+            elif kind == "gradient":
+                output.register_hook(lambda grad: keep(mean(grad)))
+            elif kind == "gradient_activation":
+                output.register_hook(lambda grad: keep(mean(grad * y)))
             else:
-                keep(name, output)
+                output.register_hook(lambda grad: keep((mask * grad).float().mT.matmul(x.float()).norm(dim=-1)))
 
         return hook
 
     handles = [layer.register_forward_hook(on_output(name)) for name, layer in layers.items()]
     try:
-        with _frozen(model, layers), torch.set_grad_enabled(gradient):
+        with _frozen(model, layers), torch.set_grad_enabled(kind != "activation"):
             loss = objective.loss(model, batch)
-            if gradient:
+            if kind != "activation":
                 loss.backward()
     finally:
         for handle in handles:

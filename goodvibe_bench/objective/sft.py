@@ -64,6 +64,23 @@ class SftObjective:
         )
         return summed_cross_entropy(output.logits, labels[:, -span:])
 
+    @torch.no_grad()
+    def mean_loss(self, model: PreTrainedModel, data: Sequence[Pair], batch_size: int = 4) -> float:
+        """Return the mean cross-entropy of a token over the secure answers of `data`, in nats; it trains nothing.
+
+        Raises ValueError where no answer is within max_length.
+        """
+        total = weight = 0.0
+        examples = sorted(self.examples(data), key=lambda row: len(row["input_ids"]))
+        if not examples:
+            raise ValueError("a mean loss over nothing")
+        for start in range(0, len(examples), batch_size):
+            batch = self.collate(examples[start : start + batch_size])
+            batch = {key: value.to(model.device) for key, value in batch.items()}
+            total += float(self.loss(model, batch))
+            weight += self.weight(batch)
+        return total / weight
+
     def kept(self, batch: dict[str, torch.Tensor]) -> int:
         """Return for how many positions logits are formed: those before each token of the longest answer."""
         answered = (batch["labels"] != IGNORED).any(0)

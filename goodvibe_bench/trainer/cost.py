@@ -194,9 +194,10 @@ def training(
 
 
 def attribution(shape: Shape, spec: TunerSpec, batches: Sequence[Batch]) -> Cost:
-    """Return the FLOPs of scoring the rows on `batches` (section 3.3): one logit a row, no weight gradient.
+    """Return the FLOPs of scoring the rows on `batches` (section 3.3): one logit a row.
 
-    Gradients flow to the embeddings, or to the input of the lowest scored layer; activations need no gradient.
+    Gradients flow to the embeddings, or to the input of the lowest scored layer; activations need no gradient, and
+    "parameter" alone forms weight gradients.
     """
     if not isinstance(spec, GoodVibeSpec) or spec.attribution == "random":
         return Cost()
@@ -204,7 +205,10 @@ def attribution(shape: Shape, spec: TunerSpec, batches: Sequence[Batch]) -> Cost
     for batch, times in Counter(batches).items():
         head = 2 * batch.rows * shape.hidden * shape.vocab
         above = _block(shape, batch, {}, True)[0] * (shape.layers - start)
-        backward = above.backward + head if spec.attribution == "gradient" else 0
+        backward = above.backward + head if spec.attribution != "activation" else 0
+        if spec.attribution == "parameter":
+            scored = sum(din * dout for name, (din, dout) in shape.linears.items() if name in spec.projections)
+            backward += 2 * batch.rows * batch.length * scored * (shape.layers - start)
         found += Cost(above.forward + head, backward, below=start * _block_forward(shape, batch)) * times
     return found
 

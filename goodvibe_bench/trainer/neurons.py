@@ -138,7 +138,8 @@ def _read_more(
     progress: Callable[[int], None],
 ) -> None:
     """Add the scores of the `fresh` snippets, and the cost of reading them, to `reading`."""
-    score = attribution.gradient_profiles if spec.attribution == "gradient" else attribution.activation_profiles
+    if spec.attribution == "random":
+        raise ValueError("random rows read nothing")
     done = len(reading.snippets)
 
     def count(mask: torch.Tensor) -> None:
@@ -148,7 +149,8 @@ def _read_more(
         reading.shapes.append((mask.shape[0], mask.shape[1]))
         progress(done)
 
-    found = score(loaded.model, verdict.VerdictObjective(loaded.tokenizer), fresh, layers=layers, on_batch=count)
+    objective = verdict.VerdictObjective(loaded.tokenizer)
+    found = attribution.score_profiles(loaded.model, objective, fresh, spec.attribution, layers=layers, on_batch=count)
     before = reading.profiles
     reading.profiles = {
         name: torch.cat([before[name], profile]) if before else profile for name, profile in found.items()

@@ -40,7 +40,8 @@ class GoodVibeSpec(Noun):
     kind: Literal["goodvibe"]
     top_k: int = Field(default=50, ge=1)
     """Rows selected in each linear layer (section 5.1)."""
-    attribution: Literal["gradient", "activation", "random"] = "gradient"
+    attribution: Literal["gradient", "activation", "gradient_activation", "parameter", "random"] = "gradient"
+    """How rows are scored; neuron/attribution.py says what each means."""
     samples: int = Field(default=160, ge=2)
     """Labelled snippets that attribution reads at most, a seeded subsample."""
     enough_overlap: float = Field(default=0.9, gt=0, le=1)

@@ -1,11 +1,16 @@
+from typing import get_args
+
+import pytest
 import torch
 
 from goodvibe_bench.model.linears import target_linears
 from goodvibe_bench.model.load import Loaded
-from goodvibe_bench.neuron.attribution import activation_profiles, gradient_profiles
+from goodvibe_bench.neuron.attribution import Kind, score_profiles
 from goodvibe_bench.objective.verdict import VerdictObjective, choice_ids
 from goodvibe_bench.types import Labelled
 from tests.tiny import tiny_model
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 def test_scores_are_mean_absolute_output_gradients_by_finite_differences(tmp_path):
@@ -17,7 +22,7 @@ def test_scores_are_mean_absolute_output_gradients_by_finite_differences(tmp_pat
     snippet = Labelled(id="a", code="int x;", language="cpp", label=1, family="a")
     name = "model.layers.1.mlp.up_proj"
     layer = target_linears(loaded.model)[name]
-    scores = gradient_profiles(loaded.model, objective, [snippet])[name][0]
+    scores = score_profiles(loaded.model, objective, [snippet])[name][0]
     batch = objective.collate(objective.examples([snippet]))
     tokens = batch["input_ids"].shape[1]
     row, step = int(scores.argmax()), 1e-2
@@ -41,25 +46,43 @@ def test_scores_are_mean_absolute_output_gradients_by_finite_differences(tmp_pat
     assert torch.isclose(scores[row], torch.tensor(total / tokens).float(), rtol=1e-2)
 
 
-def test_a_batch_scores_as_one_by_one(loaded: Loaded, snippets: list[Labelled]):
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_batch_scores_as_one_by_one(loaded: Loaded, snippets: list[Labelled], kind: Kind):
     objective = VerdictObjective(loaded.tokenizer, 64)
-    alone = gradient_profiles(loaded.model, objective, snippets, batch_size=1)
-    batched = gradient_profiles(loaded.model, objective, snippets, batch_size=4)
+    alone = score_profiles(loaded.model, objective, snippets, kind, batch_size=1)
+    batched = score_profiles(loaded.model, objective, snippets, kind, batch_size=4)
     for name, profile in alone.items():
         assert profile.shape[0] == len(snippets)
-        assert torch.allclose(profile, batched[name], rtol=1e-3, atol=1e-8), name
+        assert torch.allclose(profile, batched[name], rtol=1e-3, atol=1e-6 if kind == "activation" else 1e-8), name
 
 
-def test_activation_scores_ignore_padding(loaded: Loaded, snippets: list[Labelled]):
+def test_parameter_scores_are_the_norms_of_autograds_weight_gradients(loaded: Loaded, snippets: list[Labelled]):
     objective = VerdictObjective(loaded.tokenizer, 64)
-    alone = activation_profiles(loaded.model, objective, snippets, batch_size=1)
-    batched = activation_profiles(loaded.model, objective, snippets, batch_size=5)
-    assert all(torch.allclose(alone[name], batched[name], rtol=1e-3, atol=1e-6) for name in alone)
+    found = score_profiles(loaded.model, objective, snippets[:1], "parameter")
+    objective.loss(loaded.model, objective.collate(objective.examples(snippets[:1]))).backward()
+    for name, layer in target_linears(loaded.model).items():
+        assert layer.weight.grad is not None
+        torch.testing.assert_close(found[name][0], layer.weight.grad.norm(dim=1), rtol=1e-4, atol=1e-8)
+
+
+def test_gradient_times_activation_is_that(loaded: Loaded, snippets: list[Labelled]):
+    objective, name = VerdictObjective(loaded.tokenizer, 64), "model.layers.1.mlp.up_proj"
+    outputs: list[torch.Tensor] = []
+    layer = target_linears(loaded.model)[name]
+    handle = layer.register_forward_hook(
+        lambda _module, _inputs, output: (output.retain_grad(), outputs.append(output))[0]
+    )
+    objective.loss(loaded.model, objective.collate(objective.examples(snippets[:1]))).backward()
+    handle.remove()
+    (output,) = outputs
+    assert output.grad is not None
+    found = score_profiles(loaded.model, objective, snippets[:1], "gradient_activation")[name][0]
+    torch.testing.assert_close(found, (output.grad * output).abs().mean((0, 1)).detach(), rtol=1e-4, atol=1e-9)
 
 
 def test_attribution_leaves_no_gradient_and_no_hook(loaded: Loaded, snippets: list[Labelled]):
     before = [weight.requires_grad for weight in loaded.model.parameters()]
-    gradient_profiles(loaded.model, VerdictObjective(loaded.tokenizer, 64), snippets)
+    score_profiles(loaded.model, VerdictObjective(loaded.tokenizer, 64), snippets)
     assert [weight.requires_grad for weight in loaded.model.parameters()] == before
     assert all(weight.grad is None for weight in loaded.model.parameters())
     assert not any(module._forward_hooks for module in loaded.model.modules())
@@ -77,9 +100,9 @@ def top_layer(loaded: Loaded) -> dict[str, torch.nn.Linear]:
 
 def test_scores_of_the_top_layers_are_those_of_a_reading_of_all(loaded: Loaded, snippets: list[Labelled]):
     objective = VerdictObjective(loaded.tokenizer, 64)
-    for score in (gradient_profiles, activation_profiles):
-        whole = score(loaded.model, objective, snippets)
-        top = score(loaded.model, objective, snippets, layers=top_layer(loaded))
+    for kind in KINDS:
+        whole = score_profiles(loaded.model, objective, snippets, kind)
+        top = score_profiles(loaded.model, objective, snippets, kind, layers=top_layer(loaded))
         assert set(top) == set(top_layer(loaded)) < set(whole)
         assert all(torch.equal(top[name], whole[name]) for name in top)
 
@@ -91,7 +114,7 @@ def test_no_gradient_flows_below_the_lowest_scored_layer(loaded: Loaded, snippet
         for name, layer in target_linears(loaded.model).items()
     ]
     objective = VerdictObjective(loaded.tokenizer, 64)
-    gradient_profiles(loaded.model, objective, snippets[:2], layers=top_layer(loaded))
+    score_profiles(loaded.model, objective, snippets[:2], layers=top_layer(loaded))
     for handle in handles:
         handle.remove()
     assert {name for name, grad in asked.items() if grad} == set(top_layer(loaded))
@@ -101,7 +124,7 @@ def test_no_gradient_flows_below_the_lowest_scored_layer(loaded: Loaded, snippet
 def test_every_forward_pass_reports_its_mask(loaded: Loaded, snippets: list[Labelled]):
     objective = VerdictObjective(loaded.tokenizer, 64)
     masks: list[torch.Tensor] = []
-    gradient_profiles(loaded.model, objective, snippets, batch_size=4, on_batch=masks.append)
+    score_profiles(loaded.model, objective, snippets, batch_size=4, on_batch=masks.append)
     assert [len(mask) for mask in masks] == [4, 4, 2]
     tokens = sum(len(example["input_ids"]) for example in objective.examples(snippets))
     assert sum(int(mask.sum()) for mask in masks) == tokens

@@ -1,3 +1,4 @@
+import pytest
 import torch
 
 from goodvibe_bench.model.load import Loaded
@@ -33,3 +34,18 @@ def test_padding_changes_no_loss(loaded: Loaded, pairs: list[Pair]):
 
 def test_examples_over_the_limit_are_left_out(loaded: Loaded, pairs: list[Pair]):
     assert SftObjective(loaded.tokenizer, max_length=20).examples(pairs) == []
+
+
+def test_the_mean_loss_is_that_of_every_answer_token_in_any_batch(loaded: Loaded, pairs: list[Pair]):
+    objective = SftObjective(loaded.tokenizer)
+    alone = [objective.collate([row]) for row in objective.examples(pairs)]
+    with torch.no_grad():
+        total = sum(float(objective.loss(loaded.model, batch)) for batch in alone)
+    expected = pytest.approx(total / sum(objective.weight(batch) for batch in alone), rel=1e-4)
+    assert objective.mean_loss(loaded.model, pairs) == expected
+    assert objective.mean_loss(loaded.model, pairs, batch_size=1) == expected
+
+
+def test_a_mean_loss_over_nothing_is_an_error(loaded: Loaded):
+    with pytest.raises(ValueError, match="nothing"):
+        SftObjective(loaded.tokenizer).mean_loss(loaded.model, [])

@@ -1,4 +1,4 @@
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -8,7 +8,7 @@ from transformers import AutoConfig
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.model.linears import target_linears
 from goodvibe_bench.model.load import Loaded
-from goodvibe_bench.neuron.attribution import gradient_profiles
+from goodvibe_bench.neuron.attribution import Kind, score_profiles
 from goodvibe_bench.objective.verdict import VerdictObjective
 from goodvibe_bench.plan import read_config
 from goodvibe_bench.trainer import cost, meta_step
@@ -54,13 +54,17 @@ def test_known_cluster_counts_are_used_module_by_module() -> None:
     assert cost.trainable_parameters(shape, GOODVIBE, clusters) == 7 * 64 + 3 * 160
 
 
-def test_attribution_flops_are_those_counted_on_a_real_model(loaded: Loaded, snippets: list[Labelled]) -> None:
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_attribution_flops_are_those_counted_on_a_real_model(
+    loaded: Loaded, snippets: list[Labelled], kind: Kind
+) -> None:
     loaded.model.set_attn_implementation("eager")
     objective = VerdictObjective(loaded.tokenizer)
     length = len(objective.examples(snippets[:1])[0]["input_ids"])
-    analytic = cost.attribution(Shape.from_config(loaded.model.config), GOODVIBE, [Batch(1, length, 1)])
+    spec = GOODVIBE.model_copy(update={"attribution": kind})
+    analytic = cost.attribution(Shape.from_config(loaded.model.config), spec, [Batch(1, length, 1)])
     with FlopCounterMode(display=False) as counter:
-        gradient_profiles(loaded.model, objective, snippets[:1])
+        score_profiles(loaded.model, objective, snippets[:1], kind)
     assert counter.get_total_flops() == pytest.approx(analytic.total, rel=0.01)
 
 
@@ -71,7 +75,7 @@ def test_attribution_of_the_top_stops_at_the_lowest_scored_layer(loaded: Loaded,
     analytic = cost.attribution(Shape.from_config(loaded.model.config), spec, [Batch(1, length, 1)])
     layers = target_linears(loaded.model, spec.projections, spec.top_layers)
     with FlopCounterMode(display=False) as counter:
-        gradient_profiles(loaded.model, objective, snippets[:1], layers=layers)
+        score_profiles(loaded.model, objective, snippets[:1], layers=layers)
     assert counter.get_total_flops() == pytest.approx(analytic.total, rel=0.01)
 
 

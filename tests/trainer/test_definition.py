@@ -39,4 +39,6 @@ def test_controls_differ_from_goodvibe_in_what_they_control():
     assert changed("goodvibe-random-rows") == {"attribution": "random", "random_clusters": 2}
     assert changed("goodvibe-random-clusters") == {"random_clusters": 2}
     assert changed("goodvibe-no-clusters") == {"clusters": None}
-    assert changed("goodvibe-top8") == {"top_layers": 8}
+    assert changed("goodvibe-top8") == {"top_layers": 8, "clusters": None}
+    assert changed("goodvibe-gradient-activation") == {"attribution": "gradient_activation"}
+    assert changed("goodvibe-parameter") == {"attribution": "parameter"}

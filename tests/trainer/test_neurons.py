@@ -96,7 +96,7 @@ def test_what_was_read_is_counted(little: Loaded, tmp_path, many):
     assert seen[-1] == ("cluster", 14, 14)
 
 
-@pytest.mark.parametrize("attribution", ["gradient", "activation", "random"])
+@pytest.mark.parametrize("attribution", ["gradient", "activation", "gradient_activation", "parameter", "random"])
 def test_only_the_top_layers_are_scored(little: Loaded, tmp_path, many, attribution):
     top = found(little, tmp_path, many[:10], top_layers=1, attribution=attribution)
     assert set(top.selection) == set(target_linears(little.model, ("q_proj", "k_proj"), 1))

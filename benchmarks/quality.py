@@ -1,0 +1,190 @@
+"""Does the choice of rows matter? Methods side by side on the same prompts, each at the learning rate that suits it.
+
+    python benchmarks/quality.py rates     # train at several rates, keep the one with the lowest calibration loss
+    python benchmarks/quality.py study     # run every method and seed at its rate, write results
+    python benchmarks/quality.py table     # rates and paired differences, from the results alone
+
+Learning rates are chosen by the loss on the secure sides of the calibration parts, with the same number of tries for
+every method; held-out prompts are read by `study` alone. Each step goes on where it was stopped. It asserts nothing.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+ADAPTERS = (
+    "goodvibe",
+    "goodvibe-random-rows",
+    "lora-r16",
+    "goodvibe-random-clusters",
+    "goodvibe-activation",
+    "lora",
+    "lora-frozen-random-b",
+)
+TRIED = dict.fromkeys(ADAPTERS, ("1e-3", "3e-3")) | {"full": ("1e-4", "3e-4")}
+SEVERAL_SEEDS = ("goodvibe", "goodvibe-random-rows", "lora-r16")
+JUDGES = "panel,signals,flawfinder"
+AGAINST = ("none", "goodvibe-random-rows")
+
+
+def rates(words: argparse.Namespace) -> None:
+    """Write the calibration loss of every method and rate to the rates file."""
+    path = words.rates
+    found: dict[str, dict[str, float]] = _read(path)
+    wanted = [(name, rate) for name, tried in TRIED.items() for rate in tried if rate not in found.get(name, {})]
+
+    def one(job: tuple[str, str]) -> None:
+        name, rate = job
+        done = _process(words, [sys.executable, __file__, "loss", "--tasks", words.tasks, "--one", f"{name}:{rate}"])
+        found.setdefault(name, {})[rate] = json.loads(done.splitlines()[-1])
+        _write(path, found)
+        sys.stderr.write(f"{name} at {rate}: {found[name][rate]:.4f}\n")
+
+    _all(words, one, wanted)
+    sys.stdout.write(json.dumps(found, indent=1) + "\n")
+
+
+def loss(words: argparse.Namespace) -> None:
+    """Train one method at one rate, print its calibration loss."""
+    from goodvibe_bench.model.cpu import quicken
+    from goodvibe_bench.model.load import load
+    from goodvibe_bench.objective.sft import SftObjective
+    from goodvibe_bench.progress import Show
+    from goodvibe_bench.run import Request, prepare, train_only
+
+    name, _, rate = words.one.partition(":")
+    show = Show(quiet=True)
+    overrides = {"training.learning_rate": rate}
+    tasks = tuple(words.tasks.split(","))
+    request = Request(model=words.model, methods=(name,), tasks=tasks, overrides=overrides)
+    trained = train_only(request, show)[0]
+    loaded = load(trained.name)
+    quicken(loaded.model, 1024)
+    pairs = [pair for task in prepare(request, show) for pair in task.pairs["calibration"]]
+    sys.stdout.write(f"\n{SftObjective(loaded.tokenizer).mean_loss(loaded.model, pairs)}\n")
+
+
+def study(words: argparse.Namespace) -> None:
+    """Run every method at its best rate, the base first, then three seeds of the methods that the question is about."""
+    found = _read(words.rates)
+    best = {name: min(tried, key=tried.__getitem__) for name, tried in found.items()}
+    cells = [("none", 0)]
+    cells += [(name, seed) for seed in range(words.seeds) for name in SEVERAL_SEEDS if name in best]
+    cells += [(name, 0) for name in TRIED if name in best and name not in SEVERAL_SEEDS]
+
+    def one(cell: tuple[str, int]) -> None:
+        name, seed = cell
+        command = [sys.executable, "-m", "goodvibe_bench", "run", "--model", words.model, "--method", name, "--quiet"]
+        command += ["--tasks", words.tasks, "--judge", JUDGES, "--uncalibrated", "--seed", str(seed)]
+        command += ["--max-new-tokens", "256", "--batch-size", "64", "--output", str(words.folder)]
+        command += [] if name == "none" else ["--set", f"training.learning_rate={best[name]}"]
+        _process(words, command)
+        sys.stderr.write(f"{name}, seed {seed}: done\n")
+
+    _all(words, one, cells)
+
+
+def table(words: argparse.Namespace) -> None:
+    """Print rates and differences over all seeds of a method, as each judge sees them."""
+    from goodvibe_bench.metric.paired import paired_difference
+    from goodvibe_bench.result import instrument, store
+
+    results = store.read_results([words.folder])
+    methods: dict[str, list[Any]] = defaultdict(list)
+    for result in results:
+        methods[result.method].append(result)
+    bases = {base: next((name for name in methods if name.partition("[")[0] == base), None) for base in AGAINST}
+    judges = [judge["name"] for judge in instrument.judges(results[0])]
+    heads = [f"{judge} secure, {base}" for judge in judges for base in ("rate", *(f"over {one}" for one in AGAINST))]
+    lines = ["| method | seeds | valid | " + " | ".join(heads) + " |", "|" + " --- |" * (3 + len(heads))]
+    for name, runs in sorted(methods.items()):
+        cells = [name, str(len(runs)), f"{100 * _mean(_valid(runs)):.1f}"]
+        for judge in judges:
+            own = _secure(runs, judge)
+            cells.append(f"{100 * _mean(own.values()):.1f}")
+            for base in AGAINST:
+                other = _secure(methods[bases[base]], judge) if bases[base] not in {None, name} else {}
+                pairs = [(key[1], other[_key(other, key)], value) for key, value in own.items() if _key(other, key)]
+                if not pairs:
+                    cells.append("")
+                    continue
+                found = paired_difference(pairs)
+                cells.append(f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]")
+        lines.append("| " + " | ".join(cells) + " |")
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _key(other: dict[Any, bool], key: Any) -> Any:
+    """Return the same sample of the other method: of the same seed, or of its only one; None where there is none."""
+    if key in other:
+        return key
+    lone = (0, *key[1:])
+    return lone if lone in other and all(one[0] == 0 for one in other) else None
+
+
+def _secure(runs: Iterable[Any], judge: str) -> dict[Any, bool]:
+    """Return whether each (seed, family, task, prompt, attempt) is secure in the judge's eyes."""
+    from goodvibe_bench.result import instrument
+
+    found = {}
+    for run in runs:
+        rows = run.outcomes if run.judge["name"] == judge else instrument.seen_by(run.outcomes, judge)
+        for row in rows:
+            key = (run.seed, row.get("family") or row["prompt_id"], row["task"], row["prompt_id"], row["attempt"])
+            found[key] = row["outcome"] == "secure"
+    return found
+
+
+def _valid(runs: Iterable[Any]) -> list[bool]:
+    return [row["unusable"] is None for run in runs for row in run.outcomes]
+
+
+def _mean(found: Iterable[bool]) -> float:
+    values = list(found)
+    return sum(values) / len(values)
+
+
+def _all(words: argparse.Namespace, one: Any, jobs: list[Any]) -> None:
+    with ThreadPoolExecutor(words.processes) as pool:
+        list(pool.map(one, jobs))
+
+
+def _process(words: argparse.Namespace, command: list[str]) -> str:
+    """Run a command with its share of the cores and return what it printed."""
+    share = max(1, (os.cpu_count() or 1) // words.processes)
+    environment = os.environ | {"OMP_NUM_THREADS": str(share)}
+    return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment).stdout
+
+
+def _read(path: Path) -> Any:
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def _write(path: Path, words: Any) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(words, indent=1, sort_keys=True) + "\n")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("step", choices=("rates", "loss", "study", "table"))
+    parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--tasks", default="cybernative-cpp,cpp")
+    parser.add_argument("--folder", type=Path, default=Path("results/quality-cpp"))
+    parser.add_argument("--rates", type=Path, default=Path("benchmarks/measured/quality-cpp-rates.json"))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--processes", type=int, default=1, help="cells at a time; the cores are shared out")
+    parser.add_argument("--one", help="METHOD:RATE for `loss`")
+    words = parser.parse_args()
+    {"rates": rates, "loss": loss, "study": study, "table": table}[words.step](words)
+
+
+if __name__ == "__main__":
+    main()
