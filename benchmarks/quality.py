@@ -13,8 +13,6 @@ import json
 import os
 import subprocess
 import sys
-from collections import defaultdict
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -38,7 +36,7 @@ def rates(words: argparse.Namespace) -> None:
     """Write the calibration loss of every method and rate to the rates file."""
     path = words.rates
     found: dict[str, dict[str, float]] = _read(path)
-    wanted = [(name, rate) for name, tried in TRIED.items() for rate in tried if rate not in found.get(name, {})]
+    wanted = [(name, rate) for name in _methods(words) for rate in TRIED[name] if rate not in found.get(name, {})]
 
     def one(job: tuple[str, str]) -> None:
         name, rate = job
@@ -74,10 +72,10 @@ def loss(words: argparse.Namespace) -> None:
 def study(words: argparse.Namespace) -> None:
     """Run every method at its best rate, the base first, then three seeds of the methods that the question is about."""
     found = _read(words.rates)
-    best = {name: min(tried, key=tried.__getitem__) for name, tried in found.items()}
+    best = {name: min(found[name], key=found[name].__getitem__) for name in _methods(words)}
     cells = [("none", 0)]
-    cells += [(name, seed) for seed in range(words.seeds) for name in SEVERAL_SEEDS if name in best]
-    cells += [(name, 0) for name in TRIED if name in best and name not in SEVERAL_SEEDS]
+    cells += [(name, seed) for seed in range(words.seeds) for name in best if name in SEVERAL_SEEDS]
+    cells += [(name, 0) for name in best if name not in SEVERAL_SEEDS]
 
     def one(cell: tuple[str, int]) -> None:
         name, seed = cell
@@ -91,64 +89,29 @@ def study(words: argparse.Namespace) -> None:
     _all(words, one, cells)
 
 
+def _methods(words: argparse.Namespace) -> list[str]:
+    return words.methods.split(",")
+
+
 def table(words: argparse.Namespace) -> None:
-    """Print rates and differences over all seeds of a method, as each judge sees them."""
-    from goodvibe_bench.metric.paired import paired_difference
-    from goodvibe_bench.result import instrument, store
+    """Print every method's rates over all its seeds, and its paired differences over the base and the random rows."""
+    from goodvibe_bench.result import store
+    from goodvibe_bench.result.compare import ALL, compare, side
 
-    results = store.read_results([words.folder])
-    methods: dict[str, list[Any]] = defaultdict(list)
-    for result in results:
-        methods[result.method].append(result)
-    bases = {base: next((name for name in methods if name.partition("[")[0] == base), None) for base in AGAINST}
-    judges = [judge["name"] for judge in instrument.judges(results[0])]
-    heads = [f"{judge} secure, {base}" for judge in judges for base in ("rate", *(f"over {one}" for one in AGAINST))]
-    lines = ["| method | seeds | valid | " + " | ".join(heads) + " |", "|" + " --- |" * (3 + len(heads))]
-    for name, runs in sorted(methods.items()):
-        cells = [name, str(len(runs)), f"{100 * _mean(_valid(runs)):.1f}"]
-        for judge in judges:
-            own = _secure(runs, judge)
-            cells.append(f"{100 * _mean(own.values()):.1f}")
-            for base in AGAINST:
-                other = _secure(methods[bases[base]], judge) if bases[base] not in {None, name} else {}
-                pairs = [(key[1], other[_key(other, key)], value) for key, value in own.items() if _key(other, key)]
-                if not pairs:
-                    cells.append("")
-                    continue
-                found = paired_difference(pairs)
-                cells.append(f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]")
-        lines.append("| " + " | ".join(cells) + " |")
+    methods = sorted({one.method for one in store.read_results([words.folder])})
+    lines = ["| method | over | judge | rate | n | before | after | difference [95%] |", "|" + " --- |" * 8]
+    for base in AGAINST:
+        for method in methods:
+            if method.partition("[")[0] == base:
+                continue
+            for one in compare(side(base, words.folder), side(method, words.folder)).differences:
+                found = one.difference
+                interval = f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+                cells = [method, base, one.judge, one.rate, str(found.n), f"{100 * one.before:.1f}"]
+                lines += ["| " + " | ".join([*cells, f"{100 * one.after:.1f}", interval]) + " |"] * (
+                    one.language == ALL
+                )
     sys.stdout.write("\n".join(lines) + "\n")
-
-
-def _key(other: dict[Any, bool], key: Any) -> Any:
-    """Return the same sample of the other method: of the same seed, or of its only one; None where there is none."""
-    if key in other:
-        return key
-    lone = (0, *key[1:])
-    return lone if lone in other and all(one[0] == 0 for one in other) else None
-
-
-def _secure(runs: Iterable[Any], judge: str) -> dict[Any, bool]:
-    """Return whether each (seed, family, task, prompt, attempt) is secure in the judge's eyes."""
-    from goodvibe_bench.result import instrument
-
-    found = {}
-    for run in runs:
-        rows = run.outcomes if run.judge["name"] == judge else instrument.seen_by(run.outcomes, judge)
-        for row in rows:
-            key = (run.seed, row.get("family") or row["prompt_id"], row["task"], row["prompt_id"], row["attempt"])
-            found[key] = row["outcome"] == "secure"
-    return found
-
-
-def _valid(runs: Iterable[Any]) -> list[bool]:
-    return [row["unusable"] is None for run in runs for row in run.outcomes]
-
-
-def _mean(found: Iterable[bool]) -> float:
-    values = list(found)
-    return sum(values) / len(values)
 
 
 def _all(words: argparse.Namespace, one: Any, jobs: list[Any]) -> None:
@@ -176,6 +139,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("step", choices=("rates", "loss", "study", "table"))
     parser.add_argument("--model", default="smollm2-135m")
+    parser.add_argument("--methods", default=",".join(TRIED))
     parser.add_argument("--tasks", default="cybernative-cpp,cpp")
     parser.add_argument("--folder", type=Path, default=Path("results/quality-cpp"))
     parser.add_argument("--rates", type=Path, default=Path("benchmarks/measured/quality-cpp-rates.json"))

@@ -12,6 +12,7 @@ import typer
 
 from goodvibe_bench.cli import judge as judge_commands
 from goodvibe_bench.cli import neurons as neurons_commands
+from goodvibe_bench.cli import results as results_commands
 from goodvibe_bench.cli.options import (
     AsJson,
     Data,
@@ -46,6 +47,8 @@ app = typer.Typer(
 )
 app.add_typer(judge_commands.app, name="judge")
 app.add_typer(neurons_commands.app, name="neurons")
+app.command()(results_commands.leaderboard)
+app.command()(results_commands.compare)
 
 
 @app.command()
@@ -115,21 +118,6 @@ def train(
         found = train_only(request, show)
     if processes.is_first():
         table("Trained models", [trained.row() for trained in found], as_json)
-
-
-@app.command()
-def leaderboard(
-    places: Annotated[list[Path] | None, typer.Argument(help="Result files or folders of them.")] = None,
-    by_language: Annotated[bool, typer.Option("--by-language", help="One row a language.")] = False,
-    as_json: AsJson = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
-) -> None:
-    """Rank results; the best secure rate first."""
-    from goodvibe_bench.result.store import read_results
-
-    results = read_results(places or [Path("results")])
-    print_leaderboard(results, by_language=by_language, as_json=as_json, markdown=markdown, csv=csv)
 
 
 @app.command()

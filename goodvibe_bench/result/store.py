@@ -114,6 +114,11 @@ def _schema_version(path: Path) -> Any:
 
 def read_results(places: Iterable[Path]) -> list[Result]:
     """Return the results in these files and folders, in the order of their names. Raises UsageError for none."""
+    return [read_result(path) for path in result_paths(places)]
+
+
+def result_paths(places: Iterable[Path]) -> list[Path]:
+    """Return the result files among these files and in these folders. Raises UsageError where there is none."""
     listed = list(places)
     paths: list[Path] = []
     for place in listed:
@@ -122,7 +127,7 @@ def read_results(places: Iterable[Path]) -> list[Result]:
         paths += sorted(place.glob("*.json")) if place.is_dir() else [place]
     if not paths:
         raise UsageError(f"No results in {', '.join(map(str, listed))}. Make some with `goodvibe-bench run`.")
-    return [read_result(path) for path in paths]
+    return paths
 
 
 def append_lines(path: Path, rows: Iterable[BaseModel]) -> None:

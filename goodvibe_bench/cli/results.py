@@ -1,0 +1,94 @@
+"""Commands that read results only: leaderboard and compare. They load no model and compute nothing themselves."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from goodvibe_bench.cli.options import AsJson
+from goodvibe_bench.cli.printing import print_leaderboard, print_table, printable, printable_lines, say
+
+
+def leaderboard(
+    places: Annotated[list[Path] | None, typer.Argument(help="Result files or folders of them.")] = None,
+    by_language: Annotated[bool, typer.Option("--by-language", help="One row a language.")] = False,
+    as_json: AsJson = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+) -> None:
+    """Rank results; the best secure rate first."""
+    from goodvibe_bench.result.store import read_results
+
+    results = read_results(places or [Path("results")])
+    print_leaderboard(results, by_language=by_language, as_json=as_json, markdown=markdown, csv=csv)
+
+
+def compare(
+    before: Annotated[str, typer.Argument(help="A result file, or a method whose seeds are pooled.")],
+    after: Annotated[str, typer.Argument(help="The same, to compare with it on the same prompts.")],
+    results: Annotated[Path, typer.Option(help="Folder in which methods are looked for.")] = Path("results"),
+    confidence: Annotated[float, typer.Option(min=0.5, max=0.999, help="Of the intervals.")] = 0.95,
+    show: Annotated[bool, typer.Option("--show", help="Print both codes of every prompt that changed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tell the paired difference of two results or methods, and which prompts changed."""
+    from goodvibe_bench.result import compare as comparing
+
+    sides = comparing.side(before, results), comparing.side(after, results)
+    found = comparing.compare(*sides, confidence)
+    if as_json:
+        say(json.dumps(found.model_dump(mode="json"), indent=1))
+        return
+    print_table(
+        f"{found.after} minus {found.before}: percentage points, {100 * confidence:g}% intervals",
+        ["judge", "rate", "language", "n", "before", "after", "difference", "p"],
+        [_difference(one) for one in found.differences],
+    )
+    say("p: sign-flip test over families; with several languages, each one's is Holm-adjusted for their number.")
+    for line in found.notes:
+        say(line)
+    if found.changes:
+        headings = ["prompt", "language", "CWE", "seeds", "before", "after"]
+        print_table("Prompts that changed", headings, [_change(one) for one in found.changes])
+    if show:
+        for one in found.changes:
+            texts = [comparing.codes(side, one, seed) for side, seed in zip(sides, one.seeds, strict=True)]
+            _side_by_side(one, texts)
+
+
+def _difference(one: Any) -> list[str]:
+    found = one.difference
+    interval = f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+    shares = [f"{100 * share:.1f}" for share in (one.before, one.after)]
+    p = found.p_families if one.p_holm is None else one.p_holm
+    return [one.judge, one.rate, one.language, str(found.n), *shares, interval, f"{p:.3f}"]
+
+
+def _change(one: Any) -> list[str]:
+    seeds = str(one.seeds[0]) if one.seeds[0] == one.seeds[1] else f"{one.seeds[0]}, {one.seeds[1]}"
+    return [one.prompt_id, one.language, one.cwe or "", seeds, str(one.before), str(one.after)]
+
+
+def _side_by_side(one: Any, texts: list[str]) -> None:
+    """Print two codes next to each other, or one above the other on a narrow terminal; code never steers it."""
+    from rich.console import Console
+    from rich.syntax import Syntax
+    from rich.table import Table
+    from rich.text import Text
+
+    blocks = [Syntax(printable_lines(text.expandtabs(4)), one.language, word_wrap=True) for text in texts]
+    heads = [Text(f"before: {one.before}"), Text(f"after: {one.after}")]
+    grid = Table(title=Text(printable(one.prompt_id)), title_justify="left", show_header=False, expand=True)
+    if shutil.get_terminal_size().columns >= 120:
+        grid.add_column(ratio=1)
+        grid.add_column(ratio=1)
+        grid.add_row(*heads, end_section=True)
+        grid.add_row(*blocks)
+    else:
+        grid.add_column()
+        for head, block in zip(heads, blocks, strict=True):
+            grid.add_row(head, end_section=True)
+            grid.add_row(block, end_section=True)
+    Console().print(grid)

@@ -1,0 +1,152 @@
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goodvibe_bench.errors import UsageError
+from goodvibe_bench.result import store
+from goodvibe_bench.result.compare import ALL, Comparison, codes, compare, side
+from goodvibe_bench.types import Outcome, Result
+from tests.conftest import Call
+from tests.result.builders import outcomes, record, result, two_judges, with_other
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "results"
+
+
+def _write(folder: Path, one: Result) -> Path:
+    path = folder / f"{one.method}-{one.seed}-{one.model.id}.json"
+    folder.mkdir(exist_ok=True)
+    store.write_result(one, path)
+    return path
+
+
+def _compare(folder: Path, before: Result, after: Result) -> Comparison:
+    return compare(*(side(str(_write(folder, one)), folder) for one in (before, after)))
+
+
+def test_the_difference_is_paired_on_the_same_prompts(folder: Path) -> None:
+    found = _compare(folder, result(outcomes(insecure=20)), result(outcomes(secure=12, unusable=8), method="tuned"))
+    secure, valid = found.differences
+    assert (secure.rate, secure.before, secure.after, secure.difference.gained) == ("secure", 0.0, 0.6, 12)
+    assert secure.difference.low > 0.3
+    assert (valid.rate, valid.before, valid.after, valid.difference.lost) == ("valid", 1.0, 0.6, 8)
+    assert [one.prompt_id for one in found.changes] == sorted(f"cpp-{number}" for number in range(12))
+    assert {(one.before, one.after) for one in found.changes} == {(Outcome.INSECURE, Outcome.SECURE)}
+
+
+def test_prompts_that_only_one_side_has_are_left_out(folder: Path) -> None:
+    found = _compare(folder, result(outcomes(secure=5)), result(outcomes(secure=5, insecure=5), method="tuned"))
+    assert found.differences[0].difference.n == 5
+    assert not found.changes
+
+
+def test_languages_are_adjusted_for_their_number(folder: Path) -> None:
+    hashes: dict[str, Any] = {"task_hashes": {"cpp": "0", "java": "0"}}
+    before = result(outcomes(insecure=8) + outcomes(insecure=8, task="java"), **hashes)
+    after = result(outcomes(secure=8) + outcomes(secure=1, insecure=7, task="java"), method="tuned", **hashes)
+    found = {one.language: one for one in _compare(folder, before, after).differences if one.rate == "secure"}
+    assert list(found) == [ALL, "cpp", "java"]
+    assert found[ALL].p_holm is None
+    assert found["cpp"].p_holm == pytest.approx(2 * found["cpp"].difference.p_families)
+    assert found["cpp"].after == 1.0
+    assert found["java"].after == 1 / 8
+
+
+def test_seeds_of_a_method_are_pooled_and_stay_in_one_family(folder: Path) -> None:
+    for seed in range(3):
+        _write(folder, result(outcomes(secure=6, insecure=4), method="a[x=1]", seed=seed))
+        _write(folder, result(outcomes(secure=8, insecure=2), method="b", seed=seed))
+    found = compare(side("a", folder), side("b", folder)).differences[0].difference
+    assert (found.n, found.families, found.gained) == (30, 10, 6)
+
+
+def test_a_lone_base_is_paired_with_every_seed(folder: Path) -> None:
+    _write(folder, result(outcomes(insecure=10)))
+    for seed in range(2):
+        _write(folder, result(outcomes(secure=1, insecure=9), method="b", seed=seed))
+    found = compare(side("none", folder), side("b", folder))
+    assert found.differences[0].difference.n == 20
+    assert {one.seeds for one in found.changes} == {(0, 0), (0, 1)}
+
+
+def test_each_judge_sees_a_difference_of_its_own(folder: Path) -> None:
+    yes, no = Outcome.SECURE, Outcome.INSECURE
+    before = two_judges(with_other(outcomes(insecure=4), [no] * 4))
+    after = two_judges(with_other(outcomes(insecure=4), [yes, yes, no, no]), method="tuned")
+    found = {(one.judge, one.rate): one.after - one.before for one in _compare(folder, before, after).differences}
+    assert found == {("j", "secure"): 0.0, ("j", "valid"): 0.0, ("k", "secure"): 0.5}
+
+
+def test_unequal_judges_tasks_and_samples_are_refused(folder: Path) -> None:
+    before = result(outcomes(secure=2))
+    for words, said in (
+        ({"judge": {"name": "j", "digest": "other"}}, "not judged alike"),
+        ({"task_hashes": {"cpp": "1"}}, "cpp changed in between"),
+        ({"task_hashes": {"java": "0"}}, "share no task"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            _compare(folder, before, result(outcomes(secure=2), method="tuned", **words))
+    with pytest.raises(UsageError, match="share no sample"):
+        _compare(folder, before, result(outcomes(secure=2, task="java"), method="tuned"))
+
+
+def test_other_settings_and_models_are_told(folder: Path) -> None:
+    before = result(outcomes(secure=2), config={"model": "tiny", "dtype": "float32"})
+    after = result(outcomes(secure=2), model="big", config={"model": "big", "dtype": "bfloat16"})
+    assert _compare(folder, before, after).notes == (
+        "models differ: tiny and big",
+        "settings differ: dtype float32 and bfloat16",
+    )
+
+
+def test_a_name_that_says_too_little_is_refused(folder: Path) -> None:
+    for method in ("a[x=1]", "a[x=2]"):
+        _write(folder, result(outcomes(secure=2), method=method))
+    with pytest.raises(UsageError, match=r"several methods.*a\[x=1\], a\[x=2\]"):
+        side("a", folder)
+    with pytest.raises(UsageError, match=r"no method in .*Did you mean"):
+        side("a[x=3]", folder)
+    _write(folder, result(outcomes(secure=2), method="a[x=1]", model="other"))
+    with pytest.raises(UsageError, match="several models"):
+        side("a[x=1]", folder)
+
+
+def test_the_code_of_a_change_is_read_from_the_records(folder: Path) -> None:
+    found = _compare(folder, result(outcomes(insecure=1)), result(outcomes(secure=1), method="tuned"))
+    after = side("tuned", folder)
+    with pytest.raises(UsageError, match="beside the result"):
+        codes(after, found.changes[0], 0)
+    (folder / "records").mkdir()
+    path = folder / "records" / f"{next(iter(after.results)).stem}.jsonl"
+    path.write_text(record(0, Outcome.SECURE).model_dump_json() + "\n")
+    assert codes(after, found.changes[0], 0) == "int x;"
+
+
+def test_the_command_prints_differences_and_changes_and_both_codes(call: Call, tmp_path: Path) -> None:
+    folder = tmp_path / "results"
+    hostile = record(0, Outcome.SECURE)
+    hostile = hostile.model_copy(update={"code": hostile.code.model_copy(update={"text": "int \x1b[31my; // [bold]"})})
+    for one, sample in (
+        (result(outcomes(insecure=1)), record(0, Outcome.INSECURE)),
+        (result(outcomes(secure=1), method="tuned"), hostile),
+    ):
+        path = _write(folder, one)
+        (folder / "records").mkdir(exist_ok=True)
+        (folder / "records" / f"{path.stem}.jsonl").write_text(sample.model_dump_json() + "\n")
+    code, out, _ = call("compare", "none", "tuned", "--show")
+    assert code == 0
+    assert "tuned minus none" in out
+    assert "+100.0" in out
+    assert "cpp-0" in out
+    assert "int x;" in out
+    assert "[bold]" in out
+    assert "\x1b[31my" not in out
+    code, out, _ = call("compare", "none", "tuned", "--json")
+    assert json.loads(out)["differences"][0]["difference"]["gained"] == 1
+    code, _, err = call("compare", "none", "nothing")
+    assert code == 2
+    assert "no method" in err
