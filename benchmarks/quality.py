@@ -105,6 +105,8 @@ def table(words: argparse.Namespace) -> None:
             if method.partition("[")[0] == base:
                 continue
             for one in compare(side(base, words.folder), side(method, words.folder)).differences:
+                if one.language != ALL:
+                    continue
                 found = one.difference
                 interval = f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
                 cells = [method, base, one.judge, one.rate, str(found.n), f"{100 * one.before:.1f}"]

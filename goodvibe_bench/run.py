@@ -105,14 +105,14 @@ def run(request: Request, show: Show) -> list[tuple[Result, Path]]:
     definitions = [catalog.read("judges", name, JudgeDefinition) for name in request.judges]
     instrument.check_names([definition.name for definition in definitions])
     tasks = prepare(request, show)
-    _check_judges(request, definitions, tasks, show)
+    check_judges(request, definitions, tasks, show)
     locate(request.model, request.revision)
     how = judges.Loading(dtype=request.dtype, scratch=request.scratch)
     fitted = [judges.load(name, how) for name in request.judges]
     return [_run_method(request, trainer, tasks, fitted, show) for trainer in trainers]
 
 
-def _check_judges(
+def check_judges(
     request: Request, definitions: Sequence[catalog.Definition[JudgeDefinition]], tasks: Sequence[Task], show: Show
 ) -> None:
     """Show every judge's card. Raises UsageError for a language without calibration, unless the request allows it."""
@@ -223,7 +223,7 @@ def _run_method(
         versions(),
         code_digest(),
     )
-    return result, _write(request, result, records, show)
+    return result, write(request, result, records, show)
 
 
 def train(
@@ -349,7 +349,8 @@ def _verdicts(judge: judges.Fitted, codes: Sequence[types.Code], show: Show) -> 
     return found
 
 
-def _write(request: Request, result: Result, records: Sequence[Record], show: Show) -> Path:
+def write(request: Request, result: Result, records: Sequence[Record], show: Show) -> Path:
+    """Write a result and, beside it, its records; return the result's path."""
     digests = [judge["digest"] for judge in instrument.judges(result)]
     key = catalog.digest([result.config, result.task_hashes, digests, result.model.digest])
     name = store.file_name(result.model.id, result.method, *result.task_hashes, f"seed{result.seed}", key[:8])

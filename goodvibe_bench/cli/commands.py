@@ -1,6 +1,7 @@
 """Words in, one call, exit code out. No logic of the benchmark lives here.
 
-Exit codes: 0 done, 1 the run failed (our bug: traceback), 2 usage. Everything heavy is imported inside a command.
+Exit codes: 0 done, 1 the run failed (our bug: traceback), 2 usage; of `check` also 3 regression proven or floor missed,
+4 inconclusive. Everything heavy is imported inside a command.
 """
 
 import json
@@ -10,9 +11,11 @@ from typing import Annotated
 
 import typer
 
+from goodvibe_bench.cli import check as check_commands
 from goodvibe_bench.cli import judge as judge_commands
 from goodvibe_bench.cli import neurons as neurons_commands
 from goodvibe_bench.cli import results as results_commands
+from goodvibe_bench.cli import score as score_commands
 from goodvibe_bench.cli.options import (
     AsJson,
     Data,
@@ -49,6 +52,8 @@ app.add_typer(judge_commands.app, name="judge")
 app.add_typer(neurons_commands.app, name="neurons")
 app.command()(results_commands.leaderboard)
 app.command()(results_commands.compare)
+app.command()(score_commands.score)
+app.command()(check_commands.check)
 
 
 @app.command()

@@ -123,6 +123,30 @@ def compare(before: Side, after: Side, confidence: float = 0.95) -> Comparison:
     )
 
 
+def by_seed(before: Side, after: Side) -> list[tuple[Result, Result]]:
+    """Return the results that are compared with one another: of one seed, or a single one with all of the other side.
+
+    A seed that only one side has is left out.
+    """
+    lone = 1 in (len(before.results), len(after.results))
+    both = [(old, new) for old in before.results.values() for new in after.results.values()]
+    return [(old, new) for old, new in both if lone or old.seed == new.seed]
+
+
+def unequal_settings(before: Result, after: Result) -> list[str]:
+    """Return a line for every setting that differs, besides the method's own and the seed."""
+    found = []
+    for key in _SETTINGS:
+        old, new = (_without_seed(one.config.get(key)) for one in (before, after))
+        if old != new:
+            found.append(f"settings differ: {key} {old} and {new}")
+    return found
+
+
+def _without_seed(setting: Any) -> Any:
+    return {key: value for key, value in setting.items() if key != "seed"} if isinstance(setting, dict) else setting
+
+
 def codes(one: Side, change: Change, seed: int) -> str:
     """Return the code of a sample that `change` names. Raises UsageError where the records are not there."""
     path = next(path for path, result in one.results.items() if result.seed == seed)
@@ -160,21 +184,16 @@ def _pairs(before: Side, after: Side) -> list[tuple[tuple[int, int], dict[str, A
         why = f"{', '.join(differing)} changed in between" if differing else "they share no task"
         raise UsageError(f"{before.name} and {after.name} cannot be compared: {why}. Run one of them again.")
     found = []
-    for old, new in _by_seed(list(before.results.values()), list(after.results.values())):
-        rows = {_key(row): row for row in old.outcomes}
-        found += [((old.seed, new.seed), rows[_key(row)], row) for row in new.outcomes if _key(row) in rows]
+    for old, new in by_seed(before, after):
+        rows = {sample_key(row): row for row in old.outcomes}
+        found += [((old.seed, new.seed), rows[sample_key(row)], row) for row in new.outcomes if sample_key(row) in rows]
     if not found:
         raise UsageError(f"{before.name} and {after.name} share no sample: other prompts, or other seeds.")
     return found
 
 
-def _by_seed(before: Sequence[Result], after: Sequence[Result]) -> list[tuple[Result, Result]]:
-    if len(before) == 1 or len(after) == 1:
-        return [(old, new) for old in before for new in after]
-    return [(old, new) for old in before for new in after if old.seed == new.seed]
-
-
-def _key(row: dict[str, Any]) -> tuple[str, str, int]:
+def sample_key(row: dict[str, Any]) -> tuple[str, str, int]:
+    """Return what names a sample in its result: task, prompt and attempt."""
     return row["task"], row["prompt_id"], row["attempt"]
 
 
@@ -185,15 +204,7 @@ def _differences(
     languages: Sequence[str],
     confidence: float,
 ) -> list[Difference]:
-    samples = [
-        (
-            new["language"],
-            f"{new['task']}/{new.get('family') or new['prompt_id']}",
-            _has(old, rate, judge),
-            _has(new, rate, judge),
-        )
-        for _, old, new in pairs
-    ]
+    samples = [(new["language"], _family(new), _has(old, rate, judge), _has(new, rate, judge)) for _, old, new in pairs]
     found = {
         language: paired_difference([one[1:] for one in samples if language in {ALL, one[0]}], confidence)
         for language in ([ALL, *languages] if len(languages) > 1 else [ALL])
@@ -232,12 +243,5 @@ def _change(seeds: tuple[int, int], old: dict[str, Any], new: dict[str, Any], ju
 
 
 def _notes(before: Result, after: Result) -> list[str]:
-    """Return a line for every setting that differs, besides the method's own."""
-    found = []
-    if before.model.id != after.model.id:
-        found.append(f"models differ: {before.model.id} and {after.model.id}")
-    for key in _SETTINGS:
-        old, new = before.config.get(key), after.config.get(key)
-        if old != new:
-            found.append(f"settings differ: {key} {old} and {new}")
-    return found
+    models = [f"models differ: {before.model.id} and {after.model.id}"] if before.model.id != after.model.id else []
+    return models + unequal_settings(before, after)
