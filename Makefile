@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check fix toolchains analysers clean
+.PHONY: run test check fix gate toolchains analysers clean
 
 .venv/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -13,6 +13,11 @@ BIN := .venv/bin
 
 run: .venv/.installed
 	$(BIN)/goodvibe-bench run --model smollm2-135m --method none,goodvibe --limit 8 --train-limit 18 --max-new-tokens 256 --batch-size 32 --output .runs/results
+
+# The project gates itself: the base model's tiny run must not be proven less secure than the accepted one.
+gate: .venv/.installed
+	$(BIN)/goodvibe-bench run --model smollm2-135m --limit 8 --train-limit 18 --max-new-tokens 256 --batch-size 32 --output .runs/gate
+	$(BIN)/goodvibe-bench check none --results .runs/gate --baseline $(wildcard results/smollm2-135m--none--*.json) --on-inconclusive warn
 
 test: .venv/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto

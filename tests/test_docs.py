@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import typer.main
+import yaml
 
 from goodvibe_bench import catalog
 from goodvibe_bench.cli import app
@@ -73,6 +74,27 @@ def test_every_task_has_a_data_card_and_its_counts_are_true(task: str):
         if (folder / f"{file}.jsonl").exists():
             count = len((folder / f"{file}.jsonl").read_text().splitlines())
             assert f"`{file}.jsonl`: {count} {words}" in card
+
+
+def test_the_action_hands_every_input_to_the_check_command():
+    action = yaml.safe_load((ROOT / "action.yml").read_text())
+    check: Any = typer.main.get_command(app).commands["check"]  # type: ignore[attr-defined]
+    options = {name for parameter in check.params for name in parameter.opts}
+    script = action["runs"]["steps"][-1]
+    for name in action["inputs"].keys() - {"python-version", "result"}:
+        assert f"--{name}" in options
+        assert f"--{name} " in script["run"]
+    variables = {name.upper().replace("-", "_") for name in action["inputs"].keys() - {"python-version"}}
+    assert set(script["env"]) == variables
+    assert all(f'"${name}"' in script["run"] for name in variables)
+    assert "${{" not in script["run"], "inputs are untrusted: they reach the shell as variables only"
+
+
+def test_the_workflow_runs_what_the_makefile_has():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    commands = [step["run"] for job in workflow["jobs"].values() for step in job["steps"] if "run" in step]
+    assert commands == ["bash .ci/run", "make gate"]
+    assert re.search(r"^gate:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
 def test_no_placeholder_is_left():
