@@ -126,5 +126,5 @@ def test_nothing_to_train_on_is_the_users_fault(loaded: Loaded, tmp_path):
 
 def test_the_carried_model_has_its_own_learning_rate():
     definition = catalog.read("trainers", "goodvibe", TrainerDefinition).content
-    assert definition.training_for("smollm2-135m").learning_rate == 1e-3
+    assert definition.training_for("smollm2-135m").learning_rate == 3e-3
     assert definition.training_for("Qwen/Qwen3-8B").learning_rate == 1e-4
