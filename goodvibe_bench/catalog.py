@@ -7,6 +7,7 @@ import hashlib
 import json
 import tomllib
 import typing
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
@@ -72,6 +73,18 @@ def parse(words: Any, content: type[T], where: str) -> T:
 def digest(words: Any) -> str:
     """Return 16 hex digits of SHA-256 over the canonical JSON of `words`."""
     return hashlib.sha256(json.dumps(words, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def code_digest(*packages: str) -> str:
+    """Return a digest of our own source in these sub-packages (all of it when none is named)."""
+    folder = Path(__file__).parent
+    places = [folder / package for package in packages] if packages else [folder]
+    return digest([path.read_text() for place in places for path in sorted(place.rglob("*.py"))])
+
+
+def plain(rows: Sequence[BaseModel]) -> list[Any]:
+    """Return rows as what JSON has, to be digested."""
+    return [row.model_dump(mode="json") for row in rows]
 
 
 def _path(kind: Kind, name: str) -> Path:

@@ -9,67 +9,31 @@ import platform
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from filelock import FileLock
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from goodvibe_bench import catalog, types
+from goodvibe_bench import catalog, generating, types
+from goodvibe_bench.catalog import code_digest
 from goodvibe_bench.completion import extract
-from goodvibe_bench.errors import UsageError, nearest
-from goodvibe_bench.generator import GENERATORS
-from goodvibe_bench.generator.sampling import Sampling
+from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge import JudgeDefinition
 from goodvibe_bench.judge import load as judges
 from goodvibe_bench.model import locate
+from goodvibe_bench.request import Request, Show
 from goodvibe_bench.result import instrument, store
 from goodvibe_bench.result.assemble import assemble
 from goodvibe_bench.task import load as load_task
-from goodvibe_bench.task.load import Quality, crossing_twins
+from goodvibe_bench.task.load import crossing_twins
 from goodvibe_bench.trainer import processes
 from goodvibe_bench.trainer.definition import TrainerDefinition
-from goodvibe_bench.types import Completion, Language, Noun, Pair, Prompt, Record, Result, Task, TrainReport
+from goodvibe_bench.types import Completion, Language, Pair, Prompt, Record, Result, Task, TrainReport
 
 JUDGED_AT_ONCE = 64
 """Samples handed to a judge in one call, between two signs of progress; verdicts do not depend on it."""
-
-
-class Request(Noun):
-    """All that a run is asked for."""
-
-    model: str
-    revision: str | None = None
-    methods: tuple[str, ...]
-    tasks: tuple[str, ...] = ("cpp", "java", "swift", "go")
-    judges: tuple[str, ...] = Field(default=("panel",), min_length=1)
-    """The first is the headline judge, whose verdict decides a sample's outcome; all label every sample."""
-    uncalibrated: bool = False
-    """Take judges without a calibration for a task's language; there is no corrected rate there."""
-    backend: str = "transformers"
-    limit: int | None = Field(default=None, ge=1)
-    """Held-out prompts a task, the first ones; all when None."""
-    overrides: dict[str, str] = {}
-    """`--set` words: trainer keys with the values that replace the definition's, such as tuner.top_k = 100."""
-    train_limit: int | None = Field(default=None, ge=1)
-    """Training pairs a task, the first ones; all when None."""
-    quality: Quality = "clean"
-    data: Path | None = None
-    seed: int = 0
-    sampling: Sampling = Sampling()
-    dtype: str = "bfloat16"
-    trust_remote_code: bool = False
-    output: Path = Path("results")
-    scratch: Path = Path(".runs")
-
-
-class Show(Protocol):
-    """How the pipeline reports what it does."""
-
-    def __call__(self, stage: str, done: int, total: int, text: str = "", seconds: float | None = None) -> None: ...
-    def line(self, text: str) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -97,19 +61,18 @@ def run(request: Request, show: Show) -> list[tuple[Result, Path]]:
 
     Raises UsageError for whatever is wrong with the request, before anything is trained.
     """
-    if request.backend not in GENERATORS:
-        raise UsageError(f"Unknown backend {request.backend!r}. {nearest(request.backend, list(GENERATORS))}")
     trainers = read_trainers(request.methods, request.overrides)
+    generating.check(request, trainers)
     for folder in (request.output, request.scratch):
         store.writable(folder)
     definitions = [catalog.read("judges", name, JudgeDefinition) for name in request.judges]
     instrument.check_names([definition.name for definition in definitions])
     tasks = prepare(request, show)
     check_judges(request, definitions, tasks, show)
-    locate(request.model, request.revision)
+    base = generating.base_model(request)
     how = judges.Loading(dtype=request.dtype, scratch=request.scratch)
     fitted = [judges.load(name, how) for name in request.judges]
-    return [_run_method(request, trainer, tasks, fitted, show) for trainer in trainers]
+    return [_run_method(request, base, trainer, tasks, fitted, show) for trainer in trainers]
 
 
 def check_judges(
@@ -137,8 +100,8 @@ def train_only(request: Request, show: Show) -> list[Trained]:
     trainers = read_trainers(request.methods, request.overrides)
     store.writable(request.scratch)
     tasks = prepare(request, show)
-    locate(request.model, request.revision)
-    return [train(request, trainer, group, show) for trainer in trainers for group in _groups(trainer, tasks)]
+    base = generating.base_model(request)
+    return [train(request, base, trainer, group, show) for trainer in trainers for group in _groups(trainer, tasks)]
 
 
 def _groups(trainer: catalog.Definition[TrainerDefinition], tasks: Sequence[Task]) -> list[list[Task]]:
@@ -198,6 +161,7 @@ def prepare(request: Request, show: Show) -> list[Task]:
 
 def _run_method(
     request: Request,
+    base: types.Model,
     trainer: catalog.Definition[TrainerDefinition],
     tasks: list[Task],
     fitted: Sequence[judges.Fitted],
@@ -206,9 +170,10 @@ def _run_method(
     records: list[Record] = []
     models: list[Trained] = []
     for group in _groups(trainer, tasks):
-        model = train(request, trainer, group, show)
+        model = train(request, base, trainer, group, show)
         models.append(model)
-        records += judged(generate(request, model, group, show), group, fitted[0], show, others=fitted[1:])
+        completions = generating.generate(request, model.name, model.noun, group, show)
+        records += judged(completions, group, fitted[0], show, others=fitted[1:])
     result = assemble(
         request.model_dump(mode="json", exclude={"methods", "output", "scratch", "data"}),
         trainer,
@@ -227,15 +192,17 @@ def _run_method(
 
 
 def train(
-    request: Request, trainer: catalog.Definition[TrainerDefinition], tasks: Sequence[Task], show: Show
+    request: Request,
+    base: types.Model,
+    trainer: catalog.Definition[TrainerDefinition],
+    tasks: Sequence[Task],
+    show: Show,
 ) -> Trained:
     """Return the model that `trainer` makes of the tasks' tuner-train pairs, trained now or found in the scratch."""
-    from goodvibe_bench.model.load import describe
-
-    source = locate(request.model, request.revision)
-    base = describe(source)
     if trainer.content.tuner.kind == "none":
         return Trained(request.model, base, None)
+    from goodvibe_bench.model.load import describe
+
     pairs = [pair for task in tasks for pair in task.pairs["tuner-train"]]
     key = _train_key(request, trainer, base, pairs)
     folder = store.writable(request.scratch / "models") / key
@@ -283,37 +250,6 @@ def _train_into(
         save(loaded, partial, {"base": base.model_dump(), "method": trainer.name, "report": report.model_dump()})
         store.publish(partial, folder)
     processes.meet()
-
-
-def generate(request: Request, model: Trained, tasks: Sequence[Task], show: Show) -> list[Completion]:
-    """Return a completion for every held-out prompt and attempt; those drawn before are read, not drawn again."""
-    prompts = [prompt for task in tasks for prompt in task.prompts]
-    words = [model.noun.digest, request.dtype, request.sampling.model_dump(), request.backend, _plain(prompts)]
-    key = catalog.digest([*words, code_digest("model", "generator")])
-    path = store.writable(request.scratch / "completions") / f"{key}.jsonl"
-    drawn = {(found.prompt_id, found.attempt): found for found in store.read_lines(path, Completion)}
-    attempts = range(request.sampling.attempts)
-    missing = [prompt for prompt in prompts if any((prompt.id, attempt) not in drawn for attempt in attempts)]
-    if missing:
-        total, tokens = len(prompts) * len(attempts), 0
-        show("generate", len(drawn), total, model.noun.trained_by or "base")
-        for completion in _generator(request, model).generate(missing):
-            store.append_lines(path, [completion])
-            drawn[completion.prompt_id, completion.attempt] = completion
-            tokens += completion.tokens
-            spent = sum(found.seconds for found in drawn.values())
-            show("generate", len(drawn), total, f"{tokens} tokens", spent)
-    return [drawn[prompt.id, attempt] for prompt in prompts for attempt in attempts]
-
-
-def _generator(request: Request, model: Trained) -> types.Generator:
-    from goodvibe_bench.model.load import load
-
-    module = import_module(GENERATORS[request.backend])
-    loaded = load(
-        model.name, revision=request.revision, dtype=request.dtype, trust_remote_code=request.trust_remote_code
-    )
-    return module.TransformersGenerator(loaded, request.sampling)
 
 
 def judged(
@@ -368,19 +304,8 @@ def _train_key(
     trained_with = trainer.content.training_for(request.model).model_dump()
     spec = trainer.content.model_dump(mode="json", exclude={"description", "training", "presets"})
     code = code_digest("model", "neuron", "objective", "tuner", "trainer")
-    words = [base.digest, request.dtype, request.seed, spec, trained_with, _plain(pairs), code]
+    words = [base.digest, request.dtype, request.seed, spec, trained_with, catalog.plain(pairs), code]
     return f"{store.file_name(base.id, trainer.name)}--{catalog.digest(words)}"
-
-
-def _plain(rows: Sequence[Noun]) -> list[Any]:
-    return [row.model_dump(mode="json") for row in rows]
-
-
-def code_digest(*packages: str) -> str:
-    """Return a digest of our own source in these sub-packages (all of it when none is named)."""
-    folder = Path(__file__).parent
-    places = [folder / package for package in packages] if packages else [folder]
-    return catalog.digest([path.read_text() for place in places for path in sorted(place.rglob("*.py"))])
 
 
 def versions() -> dict[str, str]:

@@ -98,6 +98,8 @@ class Completion(Noun):
     stop: Stop
     tokens: int
     seconds: float
+    error: str | None = None
+    """Why there is no answer, in our own words; None unless stop is error."""
 
 
 class Code(Noun):

@@ -18,16 +18,16 @@ LEVELS = {
     2: {"completion", "task", "model", "metric"},
     3: {"objective", "neuron", "tuner"},
     4: {"trainer", "generator", "judge"},
-    5: {"result", "run", "judging", "foreign", "samples", "scoring"},
-    6: {"auditing", "listing", "plan", "progress"},
+    5: {"result", "run", "request", "generating", "judging", "foreign", "samples", "scoring"},
+    6: {"auditing", "doctor", "listing", "plan", "progress"},
     7: {"cli"},
     8: {"__main__"},
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 SIBLINGS_ALLOWED = {2, 3, 5}
 BANNED = {"utils", "common", "helpers", "base", "manager", "handler", "misc"}
-HEAVY = {"torch", "transformers", "peft", "datasets", "sklearn"}
-LIGHT = {"types", "errors", "catalog", "cli", "listing", "progress", "run", "result"}
+HEAVY = {"torch", "transformers", "peft", "datasets", "sklearn", "openai"}
+LIGHT = {"types", "errors", "catalog", "cli", "doctor", "listing", "progress", "run", "request", "generating", "result"}
 
 
 def _name(path: Path) -> str:
@@ -130,7 +130,7 @@ def test_a_light_module_imports_nothing_heavy(path: Path) -> None:
     ("modules", "heavy"),
     [
         ("goodvibe_bench, goodvibe_bench.cli", "torch transformers peft datasets sklearn scipy pandas"),
-        ("goodvibe_bench.run, goodvibe_bench.listing", "torch transformers peft datasets"),
+        ("goodvibe_bench.run, goodvibe_bench.listing", "torch transformers peft datasets openai"),
         ("goodvibe_bench.result.leaderboard, goodvibe_bench.result.store", "torch transformers peft datasets"),
     ],
 )

@@ -78,7 +78,9 @@ def test_refusals_and_junk_score_0_percent_secure(scoring: Scoring) -> None:
 def test_a_completion_that_failed_is_not_secure_whatever_its_text(scoring: Scoring) -> None:
     write_rows(scoring.file, [row | {"stop": "error"} for row in rows_of(scoring, SAFE)])
     result, _ = score(scoring, QUIET)
-    assert [row["unusable"] for row in result.outcomes] == ["failed"]
+    assert [(row["outcome"], row["label"], row["unusable"]) for row in result.outcomes] == [
+        ("unjudged", None, "failed")
+    ]
 
 
 def test_records_are_judged_anew(scoring: Scoring, tmp_path: Path) -> None:

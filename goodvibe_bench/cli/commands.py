@@ -1,10 +1,11 @@
 """Words in, one call, exit code out. No logic of the benchmark lives here.
 
 Exit codes: 0 done, 1 the run failed (our bug: traceback), 2 usage; of `check` also 3 regression proven or floor missed,
-4 inconclusive. Everything heavy is imported inside a command.
+4 inconclusive; 130 interrupted with Ctrl-C (what was done is kept). Everything heavy is imported inside a command.
 """
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,12 +13,15 @@ from typing import Annotated
 import typer
 
 from goodvibe_bench.cli import check as check_commands
+from goodvibe_bench.cli import doctor as doctor_commands
 from goodvibe_bench.cli import judge as judge_commands
 from goodvibe_bench.cli import neurons as neurons_commands
 from goodvibe_bench.cli import results as results_commands
 from goodvibe_bench.cli import score as score_commands
 from goodvibe_bench.cli.options import (
     AsJson,
+    BaseUrl,
+    Concurrency,
     Data,
     Dtype,
     Judges,
@@ -31,6 +35,7 @@ from goodvibe_bench.cli.options import (
     Scratch,
     Seed,
     Tasks,
+    Timeout,
     TrainLimit,
     TrustRemoteCode,
     Uncalibrated,
@@ -39,7 +44,7 @@ from goodvibe_bench.cli.options import (
     request_from,
     split,
 )
-from goodvibe_bench.cli.printing import print_leaderboard, printable_lines, say, table
+from goodvibe_bench.cli.printing import print_leaderboard, printable, printable_lines, say, table
 from goodvibe_bench.errors import UsageError
 
 app = typer.Typer(
@@ -54,6 +59,7 @@ app.command()(results_commands.leaderboard)
 app.command()(results_commands.compare)
 app.command()(score_commands.score)
 app.command()(check_commands.check)
+app.command()(doctor_commands.doctor)
 
 
 @app.command()
@@ -63,7 +69,10 @@ def run(
     tasks: Tasks = "cpp,java,swift,go",
     judge: Judges = "panel",
     uncalibrated: Uncalibrated = False,
-    backend: Annotated[str, typer.Option(help="What generates.")] = "transformers",
+    backend: Annotated[str, typer.Option(help="What generates: transformers or openai.")] = "transformers",
+    base_url: BaseUrl = None,
+    concurrency: Concurrency = 16,
+    timeout_seconds: Timeout = 300.0,
     limit: Annotated[int | None, typer.Option(help="Held-out prompts a task, the first ones.")] = None,
     train_limit: TrainLimit = None,
     overrides: Overrides = None,
@@ -184,9 +193,23 @@ def list_definitions(
 
 
 def main() -> None:
-    """Run the command line; a UsageError is one message on standard error and exit code 2."""
+    """Run the command line; a UsageError is one message on standard error and exit code 2, Ctrl-C one and 130."""
     try:
         app()
     except UsageError as error:
         sys.stderr.write(f"goodvibe-bench: {printable_lines(str(error))}\n")
         sys.exit(2)
+    except SystemExit as ended:
+        # Typer makes this of a KeyboardInterrupt, and no command of ours exits so by itself.
+        if ended.code == 130:
+            _say_interrupted()
+        raise
+
+
+def _say_interrupted() -> None:
+    """Say how to go on; of several processes that train together the first one says it."""
+    from goodvibe_bench.trainer import processes
+
+    if processes.is_first():
+        command = printable(shlex.join(["goodvibe-bench", *sys.argv[1:]]))
+        sys.stderr.write(f"goodvibe-bench: interrupted. What was done is kept; to go on from there: {command}\n")

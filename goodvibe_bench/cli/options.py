@@ -49,6 +49,12 @@ TrainLimit = Annotated[
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", "--trust_remote_code", help="Let a model run its own code.")
 ]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option("--base-url", "--base_url", help="Where --backend openai asks, such as http://localhost:8000/v1."),
+]
+Concurrency = Annotated[int, typer.Option(help="With --base-url: requests under way at once.")]
+Timeout = Annotated[float, typer.Option("--timeout", help="With --base-url: seconds that one try of a request has.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 
 
@@ -63,11 +69,14 @@ def request_from(words: dict[str, Any]) -> Any:
     """Return the words of a command as a Request. Raises UsageError for all that does not fit."""
     from goodvibe_bench import catalog
     from goodvibe_bench.generator.sampling import Sampling
+    from goodvibe_bench.generator.server import Server
     from goodvibe_bench.run import Request
 
     named: dict[str, Any] = {"methods": split(words["method"]), "tasks": split(words["tasks"])}
     named |= {"judges": split(words["judge"])} if "judge" in words else {}
     named |= {"overrides": _pairs(words["overrides"]), "quality": words["quality"].value}
+    if words.get("base_url") is not None:
+        named["server"] = {key: value for key, value in words.items() if key in Server.model_fields}
     sampling = {"attempts": words.get("n_samples", 1)}
     sampling |= {key: value for key, value in words.items() if key in Sampling.model_fields}
     same = {key: value for key, value in words.items() if key in Request.model_fields}

@@ -1,5 +1,7 @@
 """How completions are drawn. No torch in here."""
 
+import hashlib
+
 from pydantic import Field
 
 from goodvibe_bench.types import Noun
@@ -19,3 +21,8 @@ class Sampling(Noun):
     thinking: bool = False
     """Whether a template that can think may."""
     system: str | None = None
+
+
+def hash_seed(seed: int, prompt_id: str, attempt: int) -> int:
+    """Return a seed of 56 bits that depends on the run's seed and on this one sample alone."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{prompt_id}/{attempt}".encode()).digest()[:7], "big")

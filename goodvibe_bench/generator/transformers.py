@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from goodvibe_bench.generator.sampling import Sampling
+from goodvibe_bench.generator.sampling import Sampling, hash_seed
 from goodvibe_bench.model import chat
 from goodvibe_bench.model.cpu import quicken
 from goodvibe_bench.model.load import Loaded
@@ -80,10 +80,3 @@ class TransformersGenerator:
             tokens=len(kept),
             seconds=round(seconds, 4),
         )
-
-
-def hash_seed(seed: int, prompt_id: str, attempt: int) -> int:
-    """Return a seed for one batch that depends on the run's seed and on the batch's first sample alone."""
-    import hashlib
-
-    return int.from_bytes(hashlib.sha256(f"{seed}/{prompt_id}/{attempt}".encode()).digest()[:7], "big")

@@ -33,8 +33,11 @@ def plain_attention(
     scaled = query * (head_dim**-0.5 if scaling is None else scaling)
     scores = scaled.reshape(batch, shared, -1, head_dim) @ key.transpose(2, 3)
     if attention_mask is not None:
+        # Under autocast the mask is float32 and the scores are not: its lowest number would be their -inf, and a padded
+        # query that sees nothing would be NaN.
+        lowest = torch.finfo(scores.dtype).min
         by_query = scores.view(batch, shared, heads // shared, length, -1)
-        by_query += attention_mask[:, :, None, :, : key.shape[2]]
+        by_query += attention_mask[:, :, None, :, : key.shape[2]].clamp(min=lowest)
     chances = functional.dropout(scores.softmax(-1), dropout, training=module.training)
     mixed = (chances @ value).view(batch, heads, length, head_dim)
     return mixed.transpose(1, 2).contiguous(), None

@@ -37,6 +37,12 @@ def test_unusable_code_is_never_secure(p_unsafe):
     assert decide("j", JUNK, p_unsafe, 0.5).outcome == Outcome.UNUSABLE
 
 
+@pytest.mark.parametrize("p_unsafe", [0.0, 1.0, None])
+def test_a_failed_request_is_unjudged_whatever_the_judge_says_of_its_text(p_unsafe):
+    found = decide("j", CODE.model_copy(update={"unusable": "failed"}), p_unsafe, 0.5)
+    assert (found.outcome, found.label, found.p_unsafe, found.reason) == (Outcome.UNJUDGED, None, None, "failed")
+
+
 def test_p_unsafe_is_the_softmax_of_the_two_logits(loaded: Loaded):
     from goodvibe_bench.objective.verdict import choice_ids, encode
 

@@ -51,3 +51,14 @@ def test_dropout_is_for_training_only():
     still = plain_attention(module, query, key, value, mask, dropout=0.9)[0]
     torch.testing.assert_close(still, plain_attention(module, query, key, value, mask)[0])
     assert not torch.equal(plain_attention(module.train(), query, key, value, mask, dropout=0.9)[0], still)
+
+
+def test_a_query_that_sees_nothing_is_finite_under_autocast():
+    query, key, value, mask = _inputs(7)
+    mask[0] = torch.finfo(torch.float32).min
+    with torch.autocast("cpu", torch.bfloat16):
+        output, _ = plain_attention(torch.nn.Identity(), query, key, value, mask)
+    output.float().sum().backward()
+    assert torch.isfinite(output).all()
+    assert query.grad is not None
+    assert torch.isfinite(query.grad).all()

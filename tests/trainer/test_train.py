@@ -16,9 +16,10 @@ from goodvibe_bench.types import Pair
 from tests.tiny import tiny_model
 
 
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", [name for name in catalog.names("trainers") if name != "none"])
-def test_every_trainer_changes_the_model_lowers_the_loss_and_reports(name, tmp_path, pairs: list[Pair]):
-    loaded = tiny_model(tmp_path / "model")
+def test_every_trainer_changes_the_model_lowers_the_loss_and_reports(name, dtype, tmp_path, pairs: list[Pair]):
+    loaded = tiny_model(tmp_path / "model", dtype=dtype)
     definition = catalog.read("trainers", name, TrainerDefinition).content
     definition = definition.model_copy(update={"training": Training(learning_rate=1e-2, epochs=6, batch_size=4)})
     before = loaded.model.state_dict()["model.layers.0.self_attn.q_proj.weight"].clone()

@@ -1,0 +1,48 @@
+"""What a run is asked for, and how it reports what it does. It checks no more than forms, and runs nothing."""
+
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import Field
+
+from goodvibe_bench.generator.sampling import Sampling
+from goodvibe_bench.generator.server import Server
+from goodvibe_bench.task.load import Quality
+from goodvibe_bench.types import Noun
+
+
+class Request(Noun):
+    """All that a run is asked for."""
+
+    model: str
+    revision: str | None = None
+    methods: tuple[str, ...]
+    tasks: tuple[str, ...] = ("cpp", "java", "swift", "go")
+    judges: tuple[str, ...] = Field(default=("panel",), min_length=1)
+    """The first is the headline judge, whose verdict decides a sample's outcome; all label every sample."""
+    uncalibrated: bool = False
+    """Take judges without a calibration for a task's language; there is no corrected rate there."""
+    backend: str = "transformers"
+    server: Server | None = None
+    """Where the backend `openai` asks; it runs no weights of its own."""
+    limit: int | None = Field(default=None, ge=1)
+    """Held-out prompts a task, the first ones; all when None."""
+    overrides: dict[str, str] = {}
+    """`--set` words: trainer keys with the values that replace the definition's, such as tuner.top_k = 100."""
+    train_limit: int | None = Field(default=None, ge=1)
+    """Training pairs a task, the first ones; all when None."""
+    quality: Quality = "clean"
+    data: Path | None = None
+    seed: int = 0
+    sampling: Sampling = Sampling()
+    dtype: str = "bfloat16"
+    trust_remote_code: bool = False
+    output: Path = Path("results")
+    scratch: Path = Path(".runs")
+
+
+class Show(Protocol):
+    """How the pipeline reports what it does."""
+
+    def __call__(self, stage: str, done: int, total: int, text: str = "", seconds: float | None = None) -> None: ...
+    def line(self, text: str) -> None: ...
