@@ -71,7 +71,11 @@ def print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
         width = max(map(len, [*heading.split("\n"), *column]))
         least = max(8, *map(len, heading.split("\n")))
         table.add_column(
-            heading, justify="right" if right else "left", no_wrap=right, min_width=0 if right else min(width, least)
+            heading,
+            justify="right" if right else "left",
+            no_wrap=right,
+            min_width=0 if right else min(width, least),
+            overflow="ellipsis" if right else "fold",
         )
     for row in rows:
         table.add_row(*(Text(printable(cell)) for cell in row))
