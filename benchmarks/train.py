@@ -32,20 +32,6 @@ def data(limit: int | None) -> tuple[list[Any], list[Any]]:
     return list(raw.pairs["tuner-train"][:limit]), list(clean.pairs["judge-train"] + clean.pairs["calibration"])
 
 
-def heldout_loss(model: Any, objective: Any, pairs: list[Any]) -> float:
-    """Return the mean cross-entropy of an answer token over the secure sides of `pairs`."""
-    import torch
-
-    total = weight = 0.0
-    examples = sorted(objective.examples(pairs), key=lambda row: len(row["input_ids"]))
-    with torch.no_grad():
-        for start in range(0, len(examples), 4):
-            batch = objective.collate(examples[start : start + 4])
-            total += float(objective.loss(model, batch))
-            weight += objective.weight(batch)
-    return total / weight
-
-
 def one(name: str, limit: int | None, model: str, rate: float) -> dict[str, Any]:
     """Train by one trainer and return its figures."""
     from goodvibe_bench.model.load import load
@@ -56,7 +42,7 @@ def one(name: str, limit: int | None, model: str, rate: float) -> dict[str, Any]
         figures = (_stock if name in STOCK else _ours)(name, loaded, pairs, Path(folder), rate)
     from goodvibe_bench.objective.sft import SftObjective
 
-    return figures | {"heldout_loss": heldout_loss(loaded.model, SftObjective(loaded.tokenizer), heldout)}
+    return figures | {"heldout_loss": SftObjective(loaded.tokenizer).mean_loss(loaded.model, heldout)}
 
 
 def _ours(name: str, loaded: Any, pairs: list[Any], folder: Path, rate: float) -> dict[str, Any]:
