@@ -9,6 +9,7 @@ from typing import Any
 from goodvibe_bench.metric.agreement import Agreement, agreement
 from goodvibe_bench.metric.paired import PairedDifference, paired_difference
 from goodvibe_bench.result import instrument
+from goodvibe_bench.result.compare import sample_key
 from goodvibe_bench.result.correct import CorrectedRate, corrected
 from goodvibe_bench.result.score import estimates
 from goodvibe_bench.types import Estimate, Noun, Outcome, Result
@@ -79,17 +80,13 @@ def _of(rows: Sequence[dict[str, Any]], judge: str, place: int) -> list[dict[str
 
 
 def _gain(before: Sequence[dict[str, Any]], after: Sequence[dict[str, Any]]) -> PairedDifference | None:
-    old = {_key(row): row["outcome"] == Outcome.SECURE for row in before}
+    old = {sample_key(row): row["outcome"] == Outcome.SECURE for row in before}
     pairs = [
-        (row.get("family") or row["prompt_id"], old[_key(row)], row["outcome"] == Outcome.SECURE)
+        (row.get("family") or row["prompt_id"], old[sample_key(row)], row["outcome"] == Outcome.SECURE)
         for row in after
-        if _key(row) in old
+        if sample_key(row) in old
     ]
     return paired_difference(pairs) if pairs else None
-
-
-def _key(row: dict[str, Any]) -> tuple[str, str, int]:
-    return row["task"], row["prompt_id"], row["attempt"]
 
 
 def _agreement(first: Sequence[dict[str, Any]], other: Sequence[dict[str, Any]]) -> Agreement | None:
