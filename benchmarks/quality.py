@@ -5,7 +5,8 @@
     python benchmarks/quality.py table     # rates and paired differences, from the results alone
 
 Learning rates are chosen by the loss on the secure sides of the calibration parts, with the same number of tries for
-every method; held-out prompts are read by `study` alone. Each step goes on where it was stopped. It asserts nothing.
+every method; held-out prompts are read by `study` alone. A method may carry a key of its own: `goodvibe+tuner.top_k=10`.
+Each step goes on where it was stopped. It asserts nothing.
 """
 
 import argparse
@@ -26,7 +27,8 @@ ADAPTERS = (
     "lora",
     "lora-frozen-random-b",
 )
-TRIED = dict.fromkeys(ADAPTERS, ("1e-3", "3e-3")) | {"full": ("1e-4", "3e-4")}
+RATES = {"full": ("1e-4", "3e-4")}
+ADAPTER_RATES = ("1e-3", "3e-3")
 SEVERAL_SEEDS = ("goodvibe", "goodvibe-random-rows", "lora-r16")
 JUDGES = "panel,signals,flawfinder"
 AGAINST = ("none", "goodvibe-random-rows")
@@ -36,7 +38,7 @@ def rates(words: argparse.Namespace) -> None:
     """Write the calibration loss of every method and rate to the rates file."""
     path = words.rates
     found: dict[str, dict[str, float]] = _read(path)
-    wanted = [(name, rate) for name in _methods(words) for rate in TRIED[name] if rate not in found.get(name, {})]
+    wanted = [(name, rate) for name in _methods(words) for rate in _tried(name) if rate not in found.get(name, {})]
 
     def one(job: tuple[str, str]) -> None:
         name, rate = job
@@ -57,9 +59,10 @@ def loss(words: argparse.Namespace) -> None:
     from goodvibe_bench.progress import Show
     from goodvibe_bench.run import Request, prepare, train_only
 
-    name, _, rate = words.one.partition(":")
+    spelled, _, rate = words.one.partition(":")
+    name, overrides = _split(spelled)
+    overrides["training.learning_rate"] = rate
     show = Show(quiet=True)
-    overrides = {"training.learning_rate": rate}
     tasks = tuple(words.tasks.split(","))
     request = Request(model=words.model, methods=(name,), tasks=tasks, overrides=overrides)
     trained = train_only(request, show)[0]
@@ -78,19 +81,33 @@ def study(words: argparse.Namespace) -> None:
     cells += [(name, 0) for name in best if name not in SEVERAL_SEEDS]
 
     def one(cell: tuple[str, int]) -> None:
-        name, seed = cell
+        spelled, seed = cell
+        name, overrides = _split(spelled)
+        if name != "none":
+            overrides["training.learning_rate"] = best[spelled]
         command = [sys.executable, "-m", "goodvibe_bench", "run", "--model", words.model, "--method", name, "--quiet"]
         command += ["--tasks", words.tasks, "--judge", JUDGES, "--uncalibrated", "--seed", str(seed)]
         command += ["--max-new-tokens", "256", "--batch-size", "64", "--output", str(words.folder)]
-        command += [] if name == "none" else ["--set", f"training.learning_rate={best[name]}"]
+        for key, value in overrides.items():
+            command += ["--set", f"{key}={value}"]
         _process(words, command)
-        sys.stderr.write(f"{name}, seed {seed}: done\n")
+        sys.stderr.write(f"{spelled}, seed {seed}: done\n")
 
     _all(words, one, cells)
 
 
 def _methods(words: argparse.Namespace) -> list[str]:
     return words.methods.split(",")
+
+
+def _tried(spelled: str) -> tuple[str, ...]:
+    return RATES.get(_split(spelled)[0], ADAPTER_RATES)
+
+
+def _split(spelled: str) -> tuple[str, dict[str, str]]:
+    """`goodvibe+tuner.top_k=10` as the trainer's name and its keys."""
+    name, *keys = spelled.split("+")
+    return name, dict(key.split("=", 1) for key in keys)
 
 
 def table(words: argparse.Namespace) -> None:
@@ -110,9 +127,7 @@ def table(words: argparse.Namespace) -> None:
                 found = one.difference
                 interval = f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
                 cells = [method, base, one.judge, one.rate, str(found.n), f"{100 * one.before:.1f}"]
-                lines += ["| " + " | ".join([*cells, f"{100 * one.after:.1f}", interval]) + " |"] * (
-                    one.language == ALL
-                )
+                lines += ["| " + " | ".join([*cells, f"{100 * one.after:.1f}", interval]) + " |"]
     sys.stdout.write("\n".join(lines) + "\n")
 
 
@@ -141,7 +156,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("step", choices=("rates", "loss", "study", "table"))
     parser.add_argument("--model", default="smollm2-135m")
-    parser.add_argument("--methods", default=",".join(TRIED))
+    parser.add_argument("--methods", default=",".join([*ADAPTERS, *RATES]))
     parser.add_argument("--tasks", default="cybernative-cpp,cpp")
     parser.add_argument("--folder", type=Path, default=Path("results/quality-cpp"))
     parser.add_argument("--rates", type=Path, default=Path("benchmarks/measured/quality-cpp-rates.json"))
