@@ -40,3 +40,31 @@ def test_quiet_says_nothing():
         show("train", 1, 2)
         show.line("x")
     assert text.getvalue() == ""
+
+
+def test_rate_and_time_left_are_said_in_fitting_units():
+    show, text = lines()
+    show("train", 2, 10, seconds=8)
+    show("judge", 50, 100, seconds=10)
+    show("generate", 1, 1001, seconds=9)
+    assert "4.0 s each, 32 s left" in text.getvalue()
+    assert "5.0/s, 10 s left" in text.getvalue()
+    assert "9.0 s each, 2.5 h left" in text.getvalue()
+
+
+def test_what_is_quick_needs_no_line():
+    text = io.StringIO()
+    show = Show(Console(file=text), seconds_before_first=60)
+    with show:
+        show("read results", 1, 2)
+    assert text.getvalue() == ""
+
+
+def test_a_narrow_terminal_keeps_stage_count_and_time_left_in_one_line():
+    text = io.StringIO()
+    with Show(Console(file=text, width=80, force_terminal=True)) as show:
+        show("generate", 3, 96, "goodvibe-random-rows " * 5, seconds=9)
+        show.bars.refresh()
+    drawn = [line for line in text.getvalue().splitlines() if "generate" in line]
+    assert drawn
+    assert all("3/96" in line and "3.0 s each, 279 s" not in line and "5 min left" in line for line in drawn)

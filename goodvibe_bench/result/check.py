@@ -22,9 +22,9 @@ from goodvibe_bench.result.compare import (
     Side,
     by_seed,
     compare,
-    sample_key,
     unequal_settings,
 )
+from goodvibe_bench.result.sample import sample_key
 from goodvibe_bench.result.score import estimates
 from goodvibe_bench.types import Estimate, Noun, Outcome, Result
 
