@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 if TYPE_CHECKING:
     from rich.console import Console
 
-BAR_FROM = 100
-"""Columns from which on there is room for a bar beside the figures."""
+BAR, BAR_FROM = 24, 100
+"""Columns of the bar, and of the terminal from which on there is room for it beside the figures."""
 
 
 class Show:
@@ -80,6 +80,9 @@ class Show:
     def _draw(self, stage: str, done: int, total: int, text: str, fresh: bool) -> None:
         from rich.markup import escape
 
+        used = len(f"{stage} {total}/{total} 0:00:00  ") + (BAR + 1 if self.console.width >= BAR_FROM else 0)
+        room = max(10, self.console.width - used)
+        text = text if len(text) <= room else text[: room - 1] + "…"
         if self.bars is None:
             self.bars = _bars(self.console)
             self.bars.start()
@@ -92,15 +95,14 @@ class Show:
 
 def _bars(console: "Console") -> Any:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-    from rich.table import Column
 
-    bar = [BarColumn(bar_width=24)] if console.width >= BAR_FROM else []
+    bar = [BarColumn(bar_width=BAR)] if console.width >= BAR_FROM else []
     return Progress(
         TextColumn("{task.description}"),
         *bar,
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[text]}", table_column=Column(no_wrap=True, overflow="ellipsis")),
+        TextColumn("{task.fields[text]}"),
         console=console,
         transient=True,
     )

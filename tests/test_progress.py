@@ -1,5 +1,7 @@
 import io
+import re
 
+import pytest
 from rich.console import Console
 
 from goodvibe_bench.progress import Show
@@ -60,11 +62,15 @@ def test_what_is_quick_needs_no_line():
     assert text.getvalue() == ""
 
 
-def test_a_narrow_terminal_keeps_stage_count_and_time_left_in_one_line():
+@pytest.mark.parametrize("width", [80, 200])
+def test_on_a_terminal_stage_count_rate_and_time_left_stand_in_one_line(width: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TERM", "xterm")
     text = io.StringIO()
-    with Show(Console(file=text, width=80, force_terminal=True)) as show:
-        show("generate", 3, 96, "goodvibe-random-rows " * 5, seconds=9)
+    with Show(Console(file=text, width=width, force_terminal=True, no_color=True)) as show:
+        show("generate", 3, 96, "goodvibe-random-rows " * 20, seconds=9)
         show.bars.refresh()
-    drawn = [line for line in text.getvalue().splitlines() if "generate" in line]
-    assert drawn
-    assert all("3/96" in line and "3.0 s each, 279 s" not in line and "5 min left" in line for line in drawn)
+    drawn = [line for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.getvalue()).splitlines() if "generate" in line]
+    assert " 3/96 " in drawn[-1]
+    assert "3.0 s each, 5 min left goodvibe-random-rows" in drawn[-1]
+    assert drawn[-1].rstrip().endswith("…")
+    assert len(drawn[-1].rstrip()) <= width
