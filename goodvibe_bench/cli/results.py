@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from goodvibe_bench.cli.options import AsJson, Quiet, Scratch
-from goodvibe_bench.cli.printing import print_rows, print_table, printable, printable_lines, say
+from goodvibe_bench.cli.printing import print_rows, print_table, printable, printable_lines, say, say_filled
 from goodvibe_bench.errors import UsageError
 
 
@@ -72,7 +72,8 @@ def compare(
         ["judge", "rate", "language", "n", "before", "after", "difference", "p"],
         [_difference(one) for one in found.differences],
     )
-    say("p: sign-flip test over families; with several languages, each one's is Holm-adjusted for their number.")
+    say_filled("p: sign-flip test over families; with several languages, each one's is Holm-adjusted for their number.")
+    say("")
     for line in found.notes:
         say(line)
     if found.changes:

@@ -133,3 +133,28 @@ EMPTY = {"corrected_rate", "utility"}
 def test_columns_that_say_nothing_are_idle() -> None:
     assert form.idle([form.cells(row) for row in rows_of(RESULTS)]) == EMPTY
     assert form.idle([form.cells(row) for row in rows_of(RESULTS[:2])]) == EMPTY | {"unjudged_rate"}
+
+
+def test_html_is_one_static_page_in_which_names_are_text() -> None:
+    name = '<script>alert("x")</script>'
+    page = form.html(rows_of([*RESULTS, result(outcomes(secure=1, insecure=9), method=name)]))
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;" in page
+    assert page.count("<tr>") == 1 + len(RESULTS) + 1
+    assert "src=" not in page
+    assert "href=" not in page
+
+
+def test_a_name_makes_no_markdown() -> None:
+    text = form.markdown(rows_of([result(outcomes(secure=1), method="<b>`x`|*y*\nz")]))
+    assert "| \\<b>\\`x\\`\\|\\*y\\* z |" in text
+
+
+def test_tables_that_are_not_compared_say_so_and_name_the_setting_that_differs() -> None:
+    rows = rows_of([result(outcomes(secure=1)), result(outcomes(secure=1), config={"limit": 8})])
+    assert [form.title(own, rows).rpartition("; ")[2] for own in form.tables(rows)] in (
+        ["limit None", "limit 8"],
+        ["limit 8", "limit None"],
+    )
+    assert form.APART in form.notes(rows)
+    assert form.RANK not in form.notes(rows)
