@@ -44,7 +44,7 @@ from goodvibe_bench.cli.options import (
     request_from,
     split,
 )
-from goodvibe_bench.cli.printing import print_leaderboard, printable, printable_lines, say, table
+from goodvibe_bench.cli.printing import print_leaderboard, printable, printable_lines, say, say_filled, table
 from goodvibe_bench.errors import UsageError
 
 app = typer.Typer(
@@ -159,7 +159,8 @@ def plan(
         say(json.dumps(found, indent=1))
         return
     table(planning.title(model, work), planning.table(plans), False)
-    say("\n".join(notes))
+    for note in notes:
+        say_filled(note)
 
 
 @app.command("ls")
