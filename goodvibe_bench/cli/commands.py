@@ -16,6 +16,7 @@ from goodvibe_bench.cli import check as check_commands
 from goodvibe_bench.cli import doctor as doctor_commands
 from goodvibe_bench.cli import judge as judge_commands
 from goodvibe_bench.cli import neurons as neurons_commands
+from goodvibe_bench.cli import report as report_commands
 from goodvibe_bench.cli import results as results_commands
 from goodvibe_bench.cli import score as score_commands
 from goodvibe_bench.cli.options import (
@@ -57,6 +58,7 @@ app.add_typer(judge_commands.app, name="judge")
 app.add_typer(neurons_commands.app, name="neurons")
 app.command()(results_commands.leaderboard)
 app.command()(results_commands.compare)
+app.command()(report_commands.report)
 app.command()(score_commands.score)
 app.command()(check_commands.check)
 app.command()(doctor_commands.doctor)
