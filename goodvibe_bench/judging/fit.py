@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from goodvibe_bench import catalog
+from goodvibe_bench import catalog, disk
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge import linear
 from goodvibe_bench.judge import load as judges
@@ -65,7 +65,7 @@ def fit(
     write(card, partial)
     shutil.rmtree(partial / "trainer", ignore_errors=True)  # kept so far: a kill while measuring trains nothing again
     shutil.rmtree(folder, ignore_errors=True)
-    store.publish(partial, folder)
+    disk.publish(partial, folder)
     return folder
 
 
