@@ -6,6 +6,7 @@ It is the one place that knows how backends differ. It extracts no code and judg
 from collections import Counter
 from collections.abc import Collection, Sequence
 from importlib import import_module
+from pathlib import Path
 
 from goodvibe_bench import catalog, types
 from goodvibe_bench.errors import UsageError, nearest
@@ -55,28 +56,34 @@ def base_model(request: Request) -> types.Model:
 def generate(request: Request, name: str, model: types.Model, tasks: Sequence[Task], show: Show) -> list[Completion]:
     """Return a completion for every held-out prompt and attempt, of the model (a folder or name) `name`.
 
-    Those drawn before are read, not drawn again; one that failed is not kept, so that the next run asks again.
+    Those drawn before are read, not drawn again; one that failed is not kept, so that the next run asks again. Of two
+    runs at once one draws, and the other waits for it.
     """
     prompts = [prompt for task in tasks for prompt in task.prompts]
     words = [model.digest, request.dtype, request.sampling.model_dump(), request.backend, catalog.plain(prompts)]
     key = catalog.digest([*words, catalog.code_digest("model", "generator")])
     path = store.writable(request.scratch / "completions") / f"{key}.jsonl"
-    drawn = {(found.prompt_id, found.attempt): found for found in store.read_lines(path, Completion)}
-    attempts = range(request.sampling.attempts)
-    missing = [prompt for prompt in prompts if any((prompt.id, attempt) not in drawn for attempt in attempts)]
-    if missing:
-        total, tokens = len(prompts) * len(attempts), 0
-        show("generate", len(drawn), total, model.trained_by or "base")
-        for completion in _generator(request, name, frozenset(drawn)).generate(missing):
-            if completion.stop != "error":
-                store.append_lines(path, [completion])
-            drawn[completion.prompt_id, completion.attempt] = completion
-            tokens += completion.tokens
-            spent = sum(found.seconds for found in drawn.values())
-            show("generate", len(drawn), total, f"{tokens} tokens", spent)
-    found = [drawn[prompt.id, attempt] for prompt in prompts for attempt in attempts]
+    wanted = [(prompt.id, attempt) for prompt in prompts for attempt in range(request.sampling.attempts)]
+    with store.alone(request.scratch / "locks" / f"{key}.lock", lambda: show.line("waiting: another run generates")):
+        drawn = {(found.prompt_id, found.attempt): found for found in store.kept(path, Completion)}
+        if any(sample not in drawn for sample in wanted):
+            show("generate", len(drawn), len(wanted), model.trained_by or "base")
+            for completion in _generator(request, name, frozenset(drawn)).generate(prompts):
+                _take(completion, drawn, path)
+                words = f"{sum(found.tokens for found in drawn.values())} tokens"
+                show("generate", len(drawn), len(wanted), words, sum(found.seconds for found in drawn.values()))
+    found = [drawn[sample] for sample in wanted]
     _say_failed(found, show)
     return found
+
+
+def _take(completion: Completion, drawn: dict[tuple[str, int], Completion], path: Path) -> None:
+    """Keep a completion, unless it was drawn before and comes again because its batch did, or there is no answer."""
+    sample = (completion.prompt_id, completion.attempt)
+    if sample not in drawn:
+        drawn[sample] = completion
+        if completion.stop != "error":
+            store.keep(path, [completion])
 
 
 def _say_failed(completions: Sequence[Completion], show: Show) -> None:
@@ -90,11 +97,11 @@ def _say_failed(completions: Sequence[Completion], show: Show) -> None:
 
 
 def _generator(request: Request, name: str, kept: Collection[tuple[str, int]]) -> types.Generator:
-    """Return what draws completions; a server is not asked again for those `kept` (prompt id and attempt)."""
+    """Return what draws completions, all but those `kept` (prompt id and attempt); batches come whole."""
     module = import_module(GENERATORS[request.backend])
     if request.backend == SERVED:
         return module.OpenAIGenerator(request.server, request.model, request.sampling, kept)
     from goodvibe_bench.model.load import load
 
     loaded = load(name, revision=request.revision, dtype=request.dtype, trust_remote_code=request.trust_remote_code)
-    return module.TransformersGenerator(loaded, request.sampling)
+    return module.TransformersGenerator(loaded, request.sampling, kept)

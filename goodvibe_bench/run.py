@@ -6,17 +6,17 @@ under the digest of all that decides it, so the same command goes on where it wa
 
 import json
 import platform
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-from filelock import FileLock
 from pydantic import ValidationError
 
-from goodvibe_bench import catalog, generating, types
+from goodvibe_bench import catalog, disk, generating, types
 from goodvibe_bench.catalog import code_digest
 from goodvibe_bench.completion import extract
 from goodvibe_bench.errors import UsageError
@@ -201,27 +201,37 @@ def train(
     """Return the model that `trainer` makes of the tasks' tuner-train pairs, trained now or found in the scratch."""
     if trainer.content.tuner.kind == "none":
         return Trained(request.model, base, None)
-    from goodvibe_bench.model.load import describe
-
     pairs = [pair for task in tasks for pair in task.pairs["tuner-train"]]
     key = _train_key(request, trainer, base, pairs)
     folder = store.writable(request.scratch / "models") / key
-    with _alone(store.writable(request.scratch / "locks") / f"{key}.lock"):
-        if not (folder / "goodvibe.json").is_file():
+    with _alone(request.scratch / "locks" / f"{key}.lock", show):
+        found = _trained(folder)
+        if found is None:
             show.line(f"{trainer.name}: training {request.model} on {len(pairs)} pairs")
             _train_into(folder, request, trainer, base, pairs, show)
         else:
             show.line(f"{trainer.name}: trained before, {folder}")
-    note = json.loads((folder / "goodvibe.json").read_text())
-    noun = describe(locate(str(folder))).model_copy(update={"id": base.id, "trained_by": trainer.name})
-    return Trained(str(folder), noun, TrainReport.model_validate(note["report"]))
+    noun, report = found or cast(tuple[types.Model, TrainReport], _trained(folder))
+    return Trained(str(folder), noun.model_copy(update={"id": base.id, "trained_by": trainer.name}), report)
+
+
+def _trained(folder: Path) -> tuple[types.Model, TrainReport] | None:
+    """Return the trained model in `folder` and its report, or None unless they are there as they were written."""
+    from goodvibe_bench.model.load import describe
+
+    try:
+        note = json.loads((folder / "goodvibe.json").read_bytes())
+        noun, report = describe(locate(str(folder))), TrainReport.model_validate(note["report"])
+        return (noun, report) if note["digest"] == noun.digest else None
+    except (OSError, UsageError, ValueError, TypeError, KeyError):
+        return None
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    """Hold `lock`, so that of two runs of one command one trains and the other waits for what comes of it."""
+def _alone(lock: Path, show: Show) -> Iterator[None]:
+    """Have the first process hold `lock`, and the others begin when it does."""
     if processes.is_first():
-        with FileLock(lock):
+        with store.alone(lock, lambda: show.line("waiting: another run trains the same")):
             processes.meet()
             yield
     else:
@@ -247,8 +257,11 @@ def _train_into(
     partial = folder.with_name(f".partial-{folder.name}")
     report = train_model(loaded, trainer.content, pairs, seed=request.seed, scratch=partial, progress=show)
     if processes.is_first():
+        if folder.exists():
+            show.line(f"{trainer.name}: {folder} was damaged and is made anew")
+            shutil.rmtree(folder)
         save(loaded, partial, {"base": base.model_dump(), "method": trainer.name, "report": report.model_dump()})
-        store.publish(partial, folder)
+        disk.publish(partial, folder)
     processes.meet()
 
 

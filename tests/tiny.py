@@ -68,3 +68,19 @@ def tiny_folder(folder: Path, *, kind: str = "llama", template: str | None = TEM
 def tiny_model(folder: Path, *, kind: str = "llama", dtype: str = "float32", template: str | None = TEMPLATE) -> Loaded:
     """Return a tiny random model in memory."""
     return load(str(tiny_folder(folder, kind=kind, template=template)), dtype=dtype, device="cpu")
+
+
+def short_of_memory(loaded: Loaded, rows: int) -> list[int]:
+    """Have the model run out of memory above `rows` rows, as an accelerator says it; return the sizes that it sees."""
+    seen: list[int] = []
+
+    def limit(_module: Any, inputs: tuple[Any, ...], named: dict[str, Any]) -> None:
+        asked = next(
+            value for value in (*inputs, named.get("input_ids"), named.get("inputs_embeds")) if value is not None
+        )
+        seen.append(len(asked))
+        if len(asked) > rows:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 1 EiB.")
+
+    loaded.model.base_model.register_forward_pre_hook(limit, with_kwargs=True)
+    return seen

@@ -1,10 +1,12 @@
 """Words in, one call, exit code out. No logic of the benchmark lives here.
 
-Exit codes: 0 done, 1 the run failed (our bug: traceback), 2 usage; of `check` also 3 regression proven or floor missed,
-4 inconclusive; 130 interrupted with Ctrl-C (what was done is kept). Everything heavy is imported inside a command.
+Exit codes: 0 done, 1 the run failed (a full disk, or our bug: traceback), 2 usage; of `check` also 3 regression proven
+or floor missed, 4 inconclusive; of `reproduce` 3 outcomes differ; 130 interrupted with Ctrl-C (what was done is kept).
+Everything heavy is imported inside a command.
 """
 
 import json
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -44,8 +46,11 @@ from goodvibe_bench.cli.options import (
     request_from,
     split,
 )
-from goodvibe_bench.cli.printing import print_leaderboard, printable, printable_lines, say, table
+from goodvibe_bench.cli.printing import print_leaderboard, printable, printable_lines, say, table, without_secrets
 from goodvibe_bench.errors import UsageError
+
+FULL = re.compile("No space left on device|File too large|quota exceeded|PytorchStreamWriter failed|iostream error")
+"""What errors say when a disk takes no more; torch and safetensors raise kinds of their own."""
 
 app = typer.Typer(
     help="Does tuning make a language model write secure code by default, and at what cost?",
@@ -199,6 +204,11 @@ def main() -> None:
     except UsageError as error:
         sys.stderr.write(f"goodvibe-bench: {printable_lines(str(error))}\n")
         sys.exit(2)
+    except Exception as error:
+        if not FULL.search(str(error)):
+            raise
+        sys.stderr.write(f"goodvibe-bench: the disk is full ({printable(str(error))}). {_next_command()}\n")
+        sys.exit(1)
     except SystemExit as ended:
         # Typer makes this of a KeyboardInterrupt, and no command of ours exits so by itself.
         if ended.code == 130:
@@ -211,5 +221,11 @@ def _say_interrupted() -> None:
     from goodvibe_bench.trainer import processes
 
     if processes.is_first():
-        command = printable(shlex.join(["goodvibe-bench", *sys.argv[1:]]))
-        sys.stderr.write(f"goodvibe-bench: interrupted. What was done is kept; to go on from there: {command}\n")
+        sys.stderr.write(f"goodvibe-bench: interrupted. {_next_command()}\n")
+
+
+def _next_command() -> str:
+    """Say what goes on from here, without the secrets that an address may hold."""
+    command = shlex.join(["goodvibe-bench", *map(without_secrets, sys.argv[1:])])
+    hidden = "" if command == shlex.join(["goodvibe-bench", *sys.argv[1:]]) else " (with the secrets of its address)"
+    return f"What was done is kept; to go on from there{hidden}: {printable(command)}"

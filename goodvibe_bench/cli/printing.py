@@ -92,6 +92,11 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
+def without_secrets(word: str) -> str:
+    """Return `word` without user name, password and query, where it is or holds a web address."""
+    return re.sub(r"(https?:/*)(?:[^\s?#]*@)?([^\s?#]*)[^\s]*", r"\1\2", word, flags=re.IGNORECASE)
+
+
 def say(text: str) -> None:
     sys.stdout.write(printable_lines(text) + "\n")
 

@@ -1,10 +1,13 @@
 """Generate with transformers: batched, left-padded, through the model's own chat template.
 
 It extracts no code and judges nothing. Prompts of like length share a batch, so completions come out of order.
+
+Batches follow from the prompts alone, not from what is kept already: in 16 bits an answer's tokens hang on the rows
+beside it, so a batch of which anything is missing is drawn again whole, and says what it would have said.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +16,7 @@ import torch
 from goodvibe_bench.generator.sampling import Sampling, hash_seed
 from goodvibe_bench.model import chat
 from goodvibe_bench.model.cpu import quicken
+from goodvibe_bench.model.halving import Halving
 from goodvibe_bench.model.load import Loaded
 from goodvibe_bench.types import Completion, Prompt
 
@@ -23,6 +27,9 @@ class TransformersGenerator:
 
     loaded: Loaded
     sampling: Sampling = field(default_factory=Sampling)
+    kept: Collection[tuple[str, int]] = frozenset()
+    """Prompt ids and attempts that are there already; a batch that holds nothing else is left out."""
+    halving: Halving = field(default_factory=lambda: Halving("generation"))
 
     def generate(self, prompts: Sequence[Prompt]) -> Iterator[Completion]:
         """Yield `sampling.attempts` completions for each prompt, batch by batch."""
@@ -31,7 +38,9 @@ class TransformersGenerator:
         work.sort(key=lambda item: (len(rendered[item[0].id]), item[0].id, item[1]))
         for start in range(0, len(work), self.sampling.batch_size):
             batch = work[start : start + self.sampling.batch_size]
-            yield from self._batch(batch, [rendered[prompt.id] for prompt, _ in batch])
+            if all((prompt.id, attempt) in self.kept for prompt, attempt in batch):
+                continue
+            yield from self.halving.run(batch, lambda part: self._batch(part, [rendered[one.id] for one, _ in part]))
 
     def render(self, prompt: Prompt) -> list[int]:
         """Return the token ids that the model sees for `prompt`."""
@@ -39,7 +48,7 @@ class TransformersGenerator:
         return chat.render(self.loaded.tokenizer, prompt.text, system=settings.system, thinking=settings.thinking)
 
     @torch.inference_mode()
-    def _batch(self, batch: list[tuple[Prompt, int]], rows: list[list[int]]) -> list[Completion]:
+    def _batch(self, batch: Sequence[tuple[Prompt, int]], rows: list[list[int]]) -> list[Completion]:
         model: Any = self.loaded.model
         tokenizer = self.loaded.tokenizer
         pad = int(tokenizer.pad_token_id)  # type: ignore[arg-type]

@@ -30,6 +30,12 @@ class Score(Noun):
     code: str
     """Digest of the text."""
     p_unsafe: float = Field(ge=0, le=1)
+    check: str
+    """Digest of the two: a line that was damaged on the disk is no score."""
+
+
+def _check(code: str, p_unsafe: float) -> str:
+    return catalog.digest([code, p_unsafe])
 
 
 def digest_text(text: str) -> str:
@@ -104,14 +110,16 @@ class Cached:
                 score = Score.model_validate_json(line)
             except ValidationError:
                 continue
-            self._known.setdefault(score.code, score.p_unsafe)
+            if score.check == _check(score.code, score.p_unsafe):
+                self._known.setdefault(score.code, score.p_unsafe)
 
     def _append(self, rows: dict[str, float]) -> None:
         """Append scores and force them to the disk; a torn last line is cut off first."""
         if not rows:
             return
         lines = [
-            Score(code=code, p_unsafe=p_unsafe).model_dump_json().encode() + b"\n" for code, p_unsafe in rows.items()
+            Score(code=code, p_unsafe=p_unsafe, check=_check(code, p_unsafe)).model_dump_json().encode() + b"\n"
+            for code, p_unsafe in rows.items()
         ]
         with self._lock, self._path.open("ab") as file:
             os.truncate(file.fileno(), _whole(self._path))

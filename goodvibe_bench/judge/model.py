@@ -15,7 +15,7 @@ Scores are not rounded to a grid: that would move the places where a verdict can
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ from transformers.cache_utils import DynamicCache, DynamicLayer
 
 from goodvibe_bench.judge.decide import decide
 from goodvibe_bench.model.chat import pad_left
+from goodvibe_bench.model.halving import Halving
 from goodvibe_bench.model.load import Loaded
 from goodvibe_bench.objective.verdict import choice_ids, choice_logits, encode_all
 from goodvibe_bench.types import Code, Verdict
@@ -112,6 +113,7 @@ class Scorer:
         """Prepare to ask `loaded`; `fill` fills batches up to one number of rows: on accelerators when None."""
         self.loaded, self.max_code_tokens, self.tokens_per_batch = loaded, max_code_tokens, tokens_per_batch
         self.fill = loaded.device.type != "cpu" if fill is None else fill
+        self.halving = Halving("judging")
         self.choices = choice_ids(loaded.tokenizer)
         model: Any = loaded.model
         self.plain = model.config.model_type in PLAIN_HEADS and isinstance(model.lm_head, torch.nn.Linear)
@@ -140,7 +142,7 @@ class Scorer:
         """Yield batches with their scores: first the questions with the shared beginning, then any others."""
         if not self.plain:
             for batch, _ in self._batches(questions, step=1):
-                yield batch, self._by_own_head([question.ids for question in batch])
+                yield batch, self._fitting(batch, self._by_own_head)
             return
         short, whole = [], []
         for question in questions:
@@ -150,8 +152,17 @@ class Scorer:
         step = _ACCELERATOR_STEP if self.fill else _CPU_STEP
         for shared, group in ((self.shared, short), (None, whole)):
             for batch, length in self._batches(group, step):
-                rows = max(1, self.tokens_per_batch // length) if self.fill else len(batch)
-                yield batch, self._by_two_rows([question.ids for question in batch], length, rows, shared)
+                whole = max(1, self.tokens_per_batch // length)
+                yield batch, self._fitting(batch, partial(self._filled, length=length, count=whole, shared=shared))
+
+    def _fitting(self, batch: list[_Question], score: Callable[[Sequence[list[int]]], list[float]]) -> list[float]:
+        """Return the scores of a batch, asked in halves where memory does not hold it."""
+        return self.halving.run([question.ids for question in batch], score)
+
+    def _filled(self, rows: Sequence[list[int]], length: int, count: int, shared: _Shared | None) -> list[float]:
+        """Return p_unsafe of each row; where batches are filled up, to `count` rows or to as many as fit."""
+        count = min(count, self.halving.limit or count) if self.fill else len(rows)
+        return self._by_two_rows(list(rows), length, count, shared)
 
     def _batches(self, questions: list[_Question], step: int) -> Iterator[tuple[list[_Question], int]]:
         """Yield batches of questions of one length, rounded up to a multiple of `step`, with that length."""
@@ -182,10 +193,10 @@ class Scorer:
             logits = logits + model.lm_head.bias[list(self.choices)].float()
         return logits.softmax(-1)[: len(rows), 1].tolist()
 
-    def _by_own_head(self, rows: list[list[int]]) -> list[float]:
+    def _by_own_head(self, rows: Sequence[list[int]]) -> list[float]:
         """Return p_unsafe of each row by the model's own logits, padded on the left."""
         pad = int(self.loaded.tokenizer.pad_token_id)  # type: ignore[arg-type]
-        ids, mask, positions = pad_left(rows, pad, self.loaded.device)
+        ids, mask, positions = pad_left(list(rows), pad, self.loaded.device)
         batch = {"input_ids": ids, "attention_mask": mask, "position_ids": positions}
         return choice_logits(self.loaded.model, batch, self.choices).softmax(-1)[:, 1].tolist()
 

@@ -140,10 +140,7 @@ def _records(source: Path) -> list[Record]:
     if not path.is_file():
         way = "Give that file, or the result of a run whose records are at hand."
         raise UsageError(f"{source}: its texts are not at {str(path)!r}. {way}")
-    try:
-        return store.read_lines(path, Record)
-    except ValidationError as error:
-        raise UsageError(f"{path} is no records file of `goodvibe-bench run`; give the one of a run.") from error
+    return store.read_lines(path, Record)
 
 
 def _strata(records: Sequence[Record], count: int) -> list[tuple[list[Record], int]]:

@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from goodvibe_bench import types
+from goodvibe_bench import disk, types
 from goodvibe_bench.errors import UsageError, nearest
 from goodvibe_bench.model.source import Source, locate
 
+NOTES = frozenset({"goodvibe.json", "card.json", "neurons.safetensors"})
+"""Files of ours in a model's folder, on how it was made: no part of it. They hold seconds, so two are never equal."""
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}
 
 
@@ -67,7 +70,7 @@ def load(
         tokenizer = AutoTokenizer.from_pretrained(
             source.folder, trust_remote_code=trust_remote_code, local_files_only=True
         )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UsageError(f"Model {name!r} could not be loaded from {str(source.folder)!r}: {error}") from error
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
@@ -86,7 +89,7 @@ def digest_folder(folder: Path) -> str:
     total = hashlib.sha256()
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.suffix in {".safetensors", ".json", ".jinja", ".model", ".txt"}:
-            if path.name in {"goodvibe.json", "card.json"}:  # our own notes on training and judging, no part of it
+            if path.name in NOTES or path.name.startswith(disk.PARTIAL):
                 continue
             total.update(path.name.encode())
             with path.open("rb") as file:
@@ -95,10 +98,14 @@ def digest_folder(folder: Path) -> str:
 
 
 def save(loaded: Loaded, folder: Path, note: dict[str, Any]) -> None:
-    """Write model, tokenizer and a note (goodvibe.json) to `folder`, safetensors only."""
+    """Write model, tokenizer and a note (goodvibe.json) to `folder`, safetensors only.
+
+    The note, written last, also holds the digest of the rest, so that damage can be told.
+    """
     loaded.model.save_pretrained(folder)
     loaded.tokenizer.save_pretrained(folder)
-    (folder / "goodvibe.json").write_text(json.dumps(note, indent=2, sort_keys=True))
+    words = note | {"digest": digest_folder(folder)}
+    disk.write_text(folder / "goodvibe.json", json.dumps(words, indent=2, sort_keys=True))
 
 
 def with_adapter(loaded: Loaded, folder: Path) -> Loaded:

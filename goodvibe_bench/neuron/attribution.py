@@ -11,6 +11,7 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from goodvibe_bench.model.halving import Halving
 from goodvibe_bench.model.linears import layer_index, target_linears
 from goodvibe_bench.objective.verdict import VerdictObjective
 from goodvibe_bench.types import Labelled
@@ -51,13 +52,18 @@ def score_profiles(
     examples = objective.examples(snippets)
     order = sorted(range(len(examples)), key=lambda i: len(examples[i]["input_ids"]))
     profiles = {name: torch.zeros(len(examples), layer.out_features) for name, layer in layers.items()}
-    for start in range(0, len(order), batch_size):
-        places = order[start : start + batch_size]
+    halving = Halving("attribution")
+
+    def score(places: Sequence[int]) -> list[int]:
         batch = objective.collate([examples[i] for i in places])
         batch = {key: value.to(model.device) for key, value in batch.items()}
         for name, scores in _score(model, objective, layers, batch, kind).items():
-            profiles[name][places] = scores
+            profiles[name][list(places)] = scores
         on_batch(batch["attention_mask"])
+        return list(places)
+
+    for start in range(0, len(order), batch_size):
+        halving.run(order[start : start + batch_size], score)
     return profiles
 
 

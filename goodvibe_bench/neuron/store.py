@@ -3,6 +3,7 @@
 It selects nothing, and it does not decide whether a file may be used again: trainer/neurons.py compares the `key`.
 """
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Sequence
@@ -23,10 +24,10 @@ PARTS = ("rows", "scores", "clusters", "silhouette", "profile", "mass", "width")
 """The tensors of a module; each is called by the module's path, a dot and one of these."""
 _SOURCES = ("model", "data", "template", "dtype", "attribution", "seed")
 _READ = ("samples", "tokens", "seconds", "shapes", "half_overlap")
-NOTE = (*_SOURCES, *_READ, "key")
+NOTE = (*_SOURCES, *_READ, "key", "content")
 """The metadata: digests of the weights, of the snippets read and of the chat template; dtype; how rows were scored;
 seed; number of snippets and of real tokens read; seconds it took; [[batch, padded length], ...] of the forward passes
-as JSON; agreement of the halves ("" where unknown); digest of all that decides the file."""
+as JSON; agreement of the halves ("" where unknown); digest of all that decides the file; digest of its tensors."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class NeuronFile:
 def write(path: Path, selection: Selection, profiles: Profiles, note: dict[str, str]) -> None:
     """Write `selection` with its share of `profiles` ([samples, d_out] a module); the file is whole or absent.
 
-    `note` holds the keys of NOTE. Where its `samples` is "0" scores mean nothing, and so does their share: nan.
+    `note` holds the keys of NOTE but `content`. Where its `samples` is "0" scores and their share mean
+    nothing: nan.
     """
     tensors: dict[str, torch.Tensor] = {}
     for name, neurons in selection.items():
@@ -65,7 +67,8 @@ def write(path: Path, selection: Selection, profiles: Profiles, note: dict[str, 
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix=".safetensors")
     os.close(handle)
     try:
-        save_file(tensors, partial, metadata={key: note[key] for key in NOTE})
+        words = note | {"content": _digest(tensors)}
+        save_file(tensors, partial, metadata={key: words[key] for key in NOTE})
         Path(partial).chmod(0o644)
         Path(partial).replace(path)
     finally:
@@ -87,7 +90,18 @@ def read(path: Path) -> NeuronFile:
     names = _in_order(path, {key.rpartition(".")[0] for key in tensors})
     if missing := [f"{name}.{part}" for name in names for part in PARTS if f"{name}.{part}" not in tensors]:
         raise _refusal(path, f"it lacks {', '.join(missing[:3])}")
-    return _parsed(path, names, tensors, note)
+    found = _parsed(path, names, tensors, note)
+    if note["content"] != _digest(tensors):
+        raise _refusal(path, "it was damaged after it was written")
+    return found
+
+
+def _digest(tensors: dict[str, torch.Tensor]) -> str:
+    total = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())
+        total.update(tensor.contiguous().numpy().tobytes())
+    return total.hexdigest()[:16]
 
 
 def _parsed(path: Path, names: Sequence[str], tensors: dict[str, torch.Tensor], note: dict[str, str]) -> NeuronFile:

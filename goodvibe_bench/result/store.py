@@ -1,15 +1,22 @@
-"""Write and read results and records. A file is whole or absent; a torn last line of records is dropped."""
+"""Write and read results, records, and rows that a run keeps to go on from.
+
+A file is whole or absent; a torn last line is dropped, and a kept row that is damaged is as if it were not there.
+"""
 
 import json
 import os
 import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from filelock import FileLock, Timeout
 from pydantic import BaseModel, ValidationError
 
+from goodvibe_bench import catalog
+from goodvibe_bench.disk import write_text
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.result import instrument
 from goodvibe_bench.result.score import OUTCOME_KEYS, SCHEMA_VERSION, VERDICT_KEYS
@@ -34,25 +41,6 @@ def writable(folder: Path) -> Path:
 def file_name(*words: str) -> str:
     """Return a file name of these words, nothing in it that a path could be made of."""
     return "--".join(re.sub(r"[^A-Za-z0-9._-]+", "-", word).strip(".-") or "x" for word in words)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write `text` so that the file is there whole or not at all."""
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(partial).chmod(0o644)
-    Path(partial).replace(path)
-
-
-def publish(partial: Path, folder: Path) -> None:
-    """Rename a finished temporary folder to `folder`, readable by all as ordinary files are."""
-    partial.chmod(0o755)
-    for path in partial.rglob("*"):
-        path.chmod(0o755 if path.is_dir() else 0o644)
-    partial.rename(folder)
 
 
 def write_result(result: Result, path: Path) -> None:
@@ -130,21 +118,75 @@ def result_paths(places: Iterable[Path]) -> list[Path]:
     return paths
 
 
-def append_lines(path: Path, rows: Iterable[BaseModel]) -> None:
-    """Append rows as JSON lines and force them to the disk; a torn last line is cut off first."""
+@contextmanager
+def alone(lock: Path, wait: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold `lock`, so that of two runs of one command one works and the other waits for what comes of it.
+
+    `wait` is called when another holds it. A process that is killed lets go.
+    """
+    held = FileLock(writable(lock.parent) / lock.name)
+    try:
+        held.acquire(blocking=False)
+    except Timeout:
+        wait()
+        held.acquire()
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def keep(path: Path, rows: Iterable[BaseModel]) -> None:
+    """Append rows, each with a digest of what it says, and force them to the disk; a torn last line is cut off first.
+
+    One writer at a time: see `alone`.
+    """
+    said = [row.model_dump_json() for row in rows]
+    lines = [f'{{"digest":"{catalog.digest(text)}","row":{text}}}\n'.encode() for text in said]
     _cut_torn_line(path)
     with path.open("ab") as file:
-        file.writelines(row.model_dump_json().encode() + b"\n" for row in rows)
+        file.writelines(lines)
         file.flush()
         os.fsync(file.fileno())
 
 
+def kept(path: Path, content: type[T]) -> list[T]:
+    """Return the rows that `keep` wrote, without those that no longer say what was written."""
+    found = (_undamaged(line, content) for line in _lines(path))
+    return [row for row in found if row is not None]
+
+
+def _undamaged(line: bytes, content: type[T]) -> T | None:
+    try:
+        words = json.loads(line)
+        row = content.model_validate(words["row"])
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return row if words.get("digest") == catalog.digest(row.model_dump_json()) else None
+
+
 def read_lines(path: Path, content: type[T]) -> list[T]:
-    """Return the rows of a JSON Lines file, without a torn last line; none when there is no file."""
+    """Return the rows of a JSON Lines file, without a torn last line; none when there is no file.
+
+    Raises UsageError for a line that is no `content`.
+    """
+    rows = []
+    for number, line in enumerate(_lines(path), 1):
+        try:
+            rows.append(content.model_validate_json(line))
+        except ValidationError as error:
+            fault = error.errors(include_url=False)[0]["msg"]
+            kind = content.__name__.lower()
+            raise UsageError(f"{path} is no {kind}s file of `goodvibe-bench run`: line {number}: {fault}.") from error
+    return rows
+
+
+def _lines(path: Path) -> list[bytes]:
+    """Return the whole lines of a file that are not empty; none when there is no file."""
     if not path.is_file():
         return []
     *lines, _torn = path.read_bytes().split(b"\n")
-    return [content.model_validate_json(line) for line in lines if line.strip()]
+    return [line for line in lines if line.strip()]
 
 
 def _cut_torn_line(path: Path) -> None:

@@ -14,9 +14,12 @@ from typing import Any, Protocol, cast
 import numpy as np
 import torch
 from accelerate.utils import gather_object
+from accelerate.utils.memory import should_reduce_batch_size
 from torch.utils.data import Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
+from goodvibe_bench import disk
+from goodvibe_bench.model.halving import Halving
 from goodvibe_bench.objective.training import Training
 from goodvibe_bench.trainer import processes
 from goodvibe_bench.trainer.memory import peak_memory
@@ -80,6 +83,10 @@ class _Loop(Trainer):
 
     objective: Objective
     account: Account
+    halving: Halving
+    step = -1
+    begun: list[dict[str, Any]]
+    """The micro-batches of the step that is under way."""
 
     def compute_loss(
         self,
@@ -91,11 +98,45 @@ class _Loop(Trainer):
         loss = self.objective.loss(model, inputs)
         if num_items_in_batch is None:
             num_items_in_batch = self.objective.weight(inputs)
+        return loss * self.accelerator.num_processes / num_items_in_batch  # processes are averaged afterwards
+
+    def training_step(
+        self, model: Any, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        """Do one micro-batch; where it does not fit, the step begins anew with every micro-batch of it in halves.
+
+        The gradients are then the same sums. Processes that train together step in step, so there it is an error.
+        """
+        if self.step != self.state.global_step:
+            self.step, self.begun = self.state.global_step, []
+        while True:
+            try:
+                loss = self._parts(model, inputs, num_items_in_batch)
+                break
+            except RuntimeError as error:
+                if processes.count() > 1 or not should_reduce_batch_size(error):
+                    raise
+            self.halving.shrink(min(len(inputs["input_ids"]), self.halving.limit or len(inputs["input_ids"])))
+            model.zero_grad()
+            for before in self.begun:
+                self._parts(model, before, num_items_in_batch)
+        self.begun.append(inputs)
+        self._count(inputs)
+        return loss
+
+    def _parts(self, model: Any, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None) -> torch.Tensor:
+        """Add the gradients of a micro-batch, on as many rows at once as fit; return its loss."""
+        rows = len(inputs["input_ids"])
+        size = self.halving.limit or rows
+        parts = [{key: value[at : at + size] for key, value in inputs.items()} for at in range(0, rows, size)]
+        return torch.stack([super(_Loop, self).training_step(model, part, num_items_in_batch) for part in parts]).sum()
+
+    def _count(self, inputs: dict[str, Any]) -> None:
+        """Take a micro-batch into the account, as it was meant: halves are padded alike."""
         mask = inputs["attention_mask"]
         self.account.tokens += int(mask.sum())
         self.account.padded_tokens += mask.numel()
         self.account.batches.append((mask.shape[0], mask.shape[1], self.objective.kept(inputs)))
-        return loss * self.accelerator.num_processes / num_items_in_batch  # processes are averaged afterwards
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         rows = cast(_Rows, self.train_dataset).rows
@@ -141,7 +182,7 @@ class _Watch(TrainerCallback):
         self.account.seconds = time.monotonic() - self.started
         path = Path(args.output_dir) / f"checkpoint-{state.global_step}" / ACCOUNT
         if state.is_world_process_zero:
-            path.write_text(json.dumps(asdict(self.account)))
+            disk.write_text(path, json.dumps(asdict(self.account) | {"files": _sizes(path.parent)}))
 
 
 def fit(
@@ -170,7 +211,7 @@ def fit(
         callbacks=[watch],
     )
     loop.pop_callback(_printer(loop))
-    loop.objective, loop.account = objective, account
+    loop.objective, loop.account, loop.halving = objective, account, Halving("training")
     loop.model_accepts_loss_kwargs = True
     model.train()
     with peak_memory(model.device) as peak:
@@ -194,12 +235,18 @@ def _gather(account: Account) -> None:
 
 def last_checkpoint(scratch: Path) -> tuple[Path | None, Account]:
     """Return the last whole checkpoint in `scratch` and the account up to it, or None and an empty account."""
-    whole = [path.parent for path in scratch.glob(f"checkpoint-*/{ACCOUNT}")]
-    if not whole:
-        return None, Account()
-    last = max(whole, key=lambda path: int(path.name.rpartition("-")[2]))
-    words = json.loads((last / ACCOUNT).read_text())
-    return last, Account(**words | {"batches": [tuple(batch) for batch in words["batches"]]})
+    ended = [path.parent for path in scratch.glob(f"checkpoint-*/{ACCOUNT}")]
+    for last in sorted(ended, key=lambda path: int(path.name.rpartition("-")[2]), reverse=True):
+        words = json.loads((last / ACCOUNT).read_text())
+        if words.pop("files") == _sizes(last):
+            return last, Account(**words | {"batches": [tuple(batch) for batch in words["batches"]]})
+    return None, Account()
+
+
+def _sizes(checkpoint: Path) -> dict[str, int]:
+    """Return the bytes of a checkpoint's files but its account: a power cut may leave some of them empty."""
+    files = [path for path in checkpoint.rglob("*") if path.is_file() and path.name != ACCOUNT]
+    return {str(path.relative_to(checkpoint)): path.stat().st_size for path in sorted(files)}
 
 
 def _arguments(model: Any, training: Training, seed: int, scratch: Path) -> TrainingArguments:

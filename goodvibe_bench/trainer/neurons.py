@@ -43,6 +43,8 @@ class FoundNeurons:
     """(batch, padded length) of each of its forward passes."""
     seconds: float
     """What finding them took, when it was done."""
+    reused: bool
+    """Whether a file was at hand; it decides nothing, so it is no figure."""
 
 
 @dataclass
@@ -72,15 +74,16 @@ def find_neurons(
     started = time.monotonic()
     sample = [] if spec.attribution == "random" else subsample(snippets, spec.samples, seed)
     key = _key(loaded, spec, sample, seed)
-    file, how = _reusable(path, key), "reused"
+    file = _reusable(path, key)
+    reused = file is not None
     if file is None:
         reading = _read(loaded, spec, sample, seed, progress)
         chosen = _select(spec, reading.profiles, seed, progress)
         store.write(path, chosen, reading.profiles, _note(loaded, spec, reading, seed, key, time.monotonic() - started))
-        file, how = store.read(path), "read"
+        file = store.read(path)
     shapes = tuple((int(rows), int(length)) for rows, length in json.loads(file.note["shapes"]))
     return FoundNeurons(
-        file.selection, _figures(file, how), int(file.note["tokens"]), shapes, float(file.note["seconds"])
+        file.selection, _figures(file), int(file.note["tokens"]), shapes, float(file.note["seconds"]), reused
     )
 
 
@@ -233,10 +236,9 @@ def _reusable(path: Path, key: str) -> store.NeuronFile | None:
     return file if file.note["key"] == key else None
 
 
-def _figures(file: store.NeuronFile, how: str) -> dict[str, Any]:
+def _figures(file: store.NeuronFile) -> dict[str, Any]:
     silhouettes = [found.silhouette for found in file.selection.values() if math.isfinite(found.silhouette)]
     return {
-        "neurons": how,
         "attribution_samples": int(file.note["samples"]),
         "attribution_tokens": int(file.note["tokens"]),
         "half_overlap": float(file.note["half_overlap"]) if file.note["half_overlap"] else None,

@@ -29,7 +29,7 @@ def written(path: Path, **changes: str) -> tuple[selection.Selection, store.Neur
 
 def test_what_is_written_is_read(tmp_path: Path):
     chosen, file = written(tmp_path / "n.safetensors")
-    assert file.note == note()
+    assert file.note | {"content": "content"} == note()
     assert list(file.selection) == NAMES, "in the order of layers and projections"
     for name, neurons in chosen.items():
         found = file.selection[name]
@@ -104,6 +104,14 @@ def test_parts_that_do_not_agree_are_refused(tmp_path: Path, key: str, value: to
     written(path)
     save_file(load_file(path) | {f"{NAMES[0]}.{key}": value}, path, metadata=note())
     with pytest.raises(UsageError, match="do not agree"):
+        store.read(path)
+
+
+def test_a_changed_number_is_refused(tmp_path: Path):
+    path = tmp_path / "n"
+    _, file = written(path)
+    save_file(load_file(path) | {f"{NAMES[0]}.mass": torch.tensor(0.5)}, path, metadata=file.note)
+    with pytest.raises(UsageError, match="damaged"):
         store.read(path)
 
 

@@ -1,12 +1,13 @@
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
+from goodvibe_bench import disk
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.result import store
 from goodvibe_bench.types import Completion, Outcome
@@ -43,43 +44,54 @@ def test_a_sample_is_one_line_of_the_file(tmp_path: Path) -> None:
 
 def test_a_failed_write_leaves_the_old_file_whole(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
-    store.write_text(path, "old")
+    disk.write_text(path, "old")
     with pytest.raises(UnicodeEncodeError):
-        store.write_text(path, "new \ud800")
+        disk.write_text(path, "new \ud800")
     assert path.read_text() == "old"
 
 
 def test_a_write_replaces_the_file_and_leaves_no_other(tmp_path: Path) -> None:
     for text in ("old", "new"):
-        store.write_text(tmp_path / "r.json", text)
+        disk.write_text(tmp_path / "r.json", text)
     assert [(path.name, path.read_text()) for path in tmp_path.iterdir()] == [("r.json", "new")]
 
 
 def test_lines_are_read_as_they_were_appended(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    store.append_lines(path, [ONE])
-    store.append_lines(path, [TWO])
-    assert store.read_lines(path, Completion) == [ONE, TWO]
+    store.keep(path, [ONE])
+    store.keep(path, [TWO])
+    assert store.kept(path, Completion) == [ONE, TWO]
 
 
 def test_no_file_has_no_lines(tmp_path: Path) -> None:
-    assert store.read_lines(tmp_path / "none.jsonl", Completion) == []
+    assert store.kept(tmp_path / "none.jsonl", Completion) == []
 
 
 @pytest.mark.parametrize("cut", [1, 2, 30])
 def test_a_torn_last_line_is_dropped_and_cut_before_appending(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "rows.jsonl"
-    store.append_lines(path, [ONE, TWO])
+    store.keep(path, [ONE, TWO])
     os.truncate(path, path.stat().st_size - cut)
-    assert store.read_lines(path, Completion) == [ONE]
-    store.append_lines(path, [TWO])
-    assert store.read_lines(path, Completion) == [ONE, TWO]
+    assert store.kept(path, Completion) == [ONE]
+    store.keep(path, [TWO])
+    assert store.kept(path, Completion) == [ONE, TWO]
 
 
-def test_a_broken_line_that_is_not_the_last_is_no_silent_loss(tmp_path: Path) -> None:
+@given(st.data())
+def test_a_kept_row_that_was_damaged_is_as_if_it_were_not_there(data: st.DataObject) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "rows.jsonl"
+        store.keep(path, [ONE, TWO])
+        whole = path.read_bytes()
+        place = data.draw(st.integers(0, len(whole) - 1))
+        path.write_bytes(whole[:place] + data.draw(st.binary(max_size=3)) + whole[place + 1 :])
+        assert [row for row in store.kept(path, Completion) if row not in (ONE, TWO)] == []
+
+
+def test_a_broken_line_of_records_is_refused_with_its_place(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
-    path.write_text('{"prompt_id": \n' + ONE.model_dump_json() + "\n")
-    with pytest.raises(ValidationError):
+    path.write_text(ONE.model_dump_json() + '\n{"prompt_id": \n')
+    with pytest.raises(UsageError, match="line 2"):
         store.read_lines(path, Completion)
 
 

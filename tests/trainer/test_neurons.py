@@ -130,8 +130,8 @@ def test_a_file_made_of_the_same_things_is_reused(little: Loaded, tmp_path, many
     handle = little.model.get_input_embeddings().register_forward_hook(lambda *_: pytest.fail("the model ran"))
     again = found(little, tmp_path, many[:10])
     handle.remove()
-    assert (first.figures["neurons"], again.figures["neurons"]) == ("read", "reused")
-    assert first.figures | {"neurons": "reused"} == again.figures
+    assert (first.reused, again.reused) == (False, True)
+    assert first.figures == again.figures
     assert (first.tokens, first.shapes) == (again.tokens, again.shapes), "what the neurons cost, whenever that was"
     for name, neurons in first.selection.items():
         assert torch.equal(neurons.rows, again.selection[name].rows)
@@ -152,21 +152,21 @@ def test_a_file_made_of_the_same_things_is_reused(little: Loaded, tmp_path, many
 )
 def test_a_file_made_otherwise_is_not_reused(little: Loaded, tmp_path, many, changes):
     found(little, tmp_path, many[:10])
-    assert found(little, tmp_path, many[:10], **changes).figures["neurons"] == "read"
+    assert found(little, tmp_path, many[:10], **changes).reused is False
 
 
 def test_other_weights_data_or_templates_are_read_anew(little: Loaded, tmp_path, many):
     found(little, tmp_path, many[:10])
     flipped = [many[0].model_copy(update={"label": 1}), *many[1:10]]
-    assert found(little, tmp_path, flipped).figures["neurons"] == "read"
+    assert found(little, tmp_path, flipped).reused is False
     other = Loaded(little.model, little.tokenizer, little.noun.model_copy(update={"digest": "other"}))
-    assert found(other, tmp_path, flipped).figures["neurons"] == "read"
+    assert found(other, tmp_path, flipped).reused is False
     little.tokenizer.chat_template = str(little.tokenizer.chat_template) + " "
-    assert found(other, tmp_path, flipped).figures["neurons"] == "read"
-    assert found(other, tmp_path, flipped).figures["neurons"] == "reused"
+    assert found(other, tmp_path, flipped).reused is False
+    assert found(other, tmp_path, flipped).reused is True
 
 
 def test_a_broken_file_is_written_anew(little: Loaded, tmp_path, many):
     (tmp_path / "n.safetensors").write_bytes(b"torn")
-    assert found(little, tmp_path, many[:10]).figures["neurons"] == "read"
+    assert found(little, tmp_path, many[:10]).reused is False
     assert store.read(tmp_path / "n.safetensors").note["samples"] == "10"
