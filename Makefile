@@ -31,9 +31,10 @@ fix: .venv/.installed
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Compilers for the tests of the bundled snippets, and analysers (Debian and Ubuntu); without them those tests skip.
+# Compilers for the tests of the bundled snippets, analysers, and a browser for those of the report (Debian and Ubuntu);
+# without them those tests skip. Ubuntu's chromium is a snap: elsewhere than on Debian a Chrome that is there will do.
 toolchains:
-	apt-get install --yes --no-install-recommends g++ default-jdk-headless golang-go cppcheck go-staticcheck
+	apt-get install --yes --no-install-recommends g++ default-jdk-headless golang-go cppcheck go-staticcheck chromium
 
 # mobsfscan (Java, Swift) in an environment of its own: the semgrep that it needs pins click, which typer uses.
 analysers: .venv/analysers/.installed

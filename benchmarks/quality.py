@@ -5,7 +5,7 @@
     python benchmarks/quality.py table     # rates and paired differences, from the results alone
 
 Learning rates are chosen by the loss on the secure sides of the calibration parts, with the same number of tries for
-every method; held-out prompts are read by `study` alone. A method may carry a key of its own: `goodvibe+tuner.top_k=10`.
+every method; held-out prompts are read by `study` alone. A method may carry keys: `goodvibe+tuner.top_k=10`.
 Each step goes on where it was stopped. It asserts nothing.
 """
 

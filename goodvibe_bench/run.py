@@ -16,7 +16,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from goodvibe_bench import catalog, disk, generating, types
+from goodvibe_bench import anchor, catalog, disk, generating, types
 from goodvibe_bench.catalog import code_digest
 from goodvibe_bench.completion import extract
 from goodvibe_bench.errors import UsageError
@@ -72,7 +72,8 @@ def run(request: Request, show: Show) -> list[tuple[Result, Path]]:
     base = generating.base_model(request)
     how = judges.Loading(dtype=request.dtype, scratch=request.scratch)
     fitted = [judges.load(name, how) for name in request.judges]
-    return [_run_method(request, base, trainer, tasks, fitted, show) for trainer in trainers]
+    blocks = anchor.blocks(fitted, [task.language for task in tasks], show)
+    return [_run_method(request, base, trainer, tasks, fitted, blocks, show) for trainer in trainers]
 
 
 def check_judges(
@@ -165,6 +166,7 @@ def _run_method(
     trainer: catalog.Definition[TrainerDefinition],
     tasks: list[Task],
     fitted: Sequence[judges.Fitted],
+    blocks: Sequence[dict[str, Any]],
     show: Show,
 ) -> tuple[Result, Path]:
     records: list[Record] = []
@@ -178,10 +180,7 @@ def _run_method(
         request.model_dump(mode="json", exclude={"methods", "output", "scratch", "data"}),
         trainer,
         tasks,
-        [
-            instrument.block(one.definition.name, one.digest, one.card.calibration.values() if one.card else ())
-            for one in fitted
-        ],
+        blocks,
         [model.noun for model in models],
         [model.report for model in models if model.report],
         records,

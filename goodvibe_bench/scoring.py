@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from goodvibe_bench import catalog, foreign, samples, types
+from goodvibe_bench import anchor, catalog, foreign, samples, types
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.foreign import Format
 from goodvibe_bench.judge import JudgeDefinition
@@ -72,7 +72,7 @@ def score(scoring: Scoring, show: Show) -> tuple[Result, Path]:
     how = judges.Loading(dtype=request.dtype, scratch=request.scratch)
     fitted = [judges.load(judge, how) for judge in request.judges]
     records = [record for task in found.tasks for record in _judged(found, task, fitted, show)]
-    result = _result(scoring, request, found, fitted, records)
+    result = _result(scoring, request, found, fitted, records, show)
     return result, write(request, result, records, show)
 
 
@@ -100,6 +100,7 @@ def _result(
     found: samples.Samples,
     fitted: Sequence[judges.Fitted],
     records: Sequence[Record],
+    show: Show,
 ) -> Result:
     with scoring.file.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
@@ -110,10 +111,7 @@ def _result(
         config | {"source": source},
         replace(untrained, name=request.model),
         found.tasks,
-        [
-            instrument.block(one.definition.name, one.digest, one.card.calibration.values() if one.card else ())
-            for one in fitted
-        ],
+        anchor.blocks(fitted, [task.language for task in found.tasks], show),
         [types.Model(id=request.model, digest=digest)],
         [],
         records,

@@ -193,3 +193,24 @@ def test_terminal_escapes_in_a_description_never_reach_the_terminal(tmp_path: Pa
     assert "before" in done.stdout
     assert "\x1b" not in done.stdout
     assert "\x07" not in done.stdout
+
+
+def test_a_narrow_leaderboard_names_the_columns_that_it_leaves_out(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "results").mkdir()
+    for method, secure in (("none", 3), ("goodvibe-random-rows[learning_rate=3e-3]", 9)):
+        store.write_result(
+            result(outcomes(secure=secure, insecure=1), method=method), tmp_path / f"results/{secure}.json"
+        )
+    assert "No room" not in call("leaderboard")[1]
+    monkeypatch.setenv("COLUMNS", "60")
+    _, out, _ = call("leaderboard")
+    assert "No room in 60 columns for: " in out
+    assert max(map(len, out.splitlines())) <= 60
+
+
+def test_one_form_of_a_leaderboard_at_a_time(call: Call, tmp_path: Path) -> None:
+    store.write_result(result(outcomes(secure=1)), tmp_path / "one.json")
+    assert call("leaderboard", "one.json", "--html")[1].startswith("<!doctype html>")
+    _refused(call("leaderboard", "one.json", "--csv", "--json"), "one of --json")

@@ -1,5 +1,7 @@
 import io
+import re
 
+import pytest
 from rich.console import Console
 
 from goodvibe_bench.progress import Show
@@ -40,3 +42,35 @@ def test_quiet_says_nothing():
         show("train", 1, 2)
         show.line("x")
     assert text.getvalue() == ""
+
+
+def test_rate_and_time_left_are_said_in_fitting_units():
+    show, text = lines()
+    show("train", 2, 10, seconds=8)
+    show("judge", 50, 100, seconds=10)
+    show("generate", 1, 1001, seconds=9)
+    assert "4.0 s each, 32 s left" in text.getvalue()
+    assert "5.0/s, 10 s left" in text.getvalue()
+    assert "9.0 s each, 2.5 h left" in text.getvalue()
+
+
+def test_what_is_quick_needs_no_line():
+    text = io.StringIO()
+    show = Show(Console(file=text), seconds_before_first=60)
+    with show:
+        show("read results", 1, 2)
+    assert text.getvalue() == ""
+
+
+@pytest.mark.parametrize("width", [80, 200])
+def test_on_a_terminal_stage_count_rate_and_time_left_stand_in_one_line(width: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("TERM", "xterm")
+    text = io.StringIO()
+    with Show(Console(file=text, width=width, force_terminal=True, no_color=True)) as show:
+        show("generate", 3, 96, "goodvibe-random-rows " * 20, seconds=9)
+        show.bars.refresh()
+    drawn = [line for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text.getvalue()).splitlines() if "generate" in line]
+    assert " 3/96 " in drawn[-1]
+    assert "3.0 s each, 5 min left goodvibe-random-rows" in drawn[-1]
+    assert drawn[-1].rstrip().endswith("…")
+    assert len(drawn[-1].rstrip()) <= width

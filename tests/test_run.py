@@ -6,12 +6,13 @@ import pytest
 from rich.console import Console
 
 from goodvibe_bench import catalog
+from goodvibe_bench.anchor import snippets
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.generator.sampling import Sampling
 from goodvibe_bench.progress import Show
 from goodvibe_bench.result.store import read_lines, read_result
 from goodvibe_bench.run import Request, run
-from goodvibe_bench.types import Record, Result
+from goodvibe_bench.types import LANGUAGES, Record, Result
 from tests.tiny import tiny_folder
 
 TRAINER = """
@@ -208,3 +209,23 @@ def test_a_run_says_each_judges_card(request_: Request):
     said = io.StringIO()
     run(request_.model_copy(update={"methods": ("none",)}), Show(Console(file=said, width=200)))
     assert "judge double: no calibration" in said.getvalue()
+
+
+def test_a_result_keeps_what_its_judge_says_of_the_anchor_snippets(request_: Request):
+    ((result, _),) = run(request_.model_copy(update={"methods": ("none",)}), Show(quiet=True))
+    anchor = result.judge["anchor"]
+    chosen = [row for language in ("cpp", "go") for row in snippets(language)]
+    assert list(anchor["p_unsafe"]) == [row.id for row in chosen]
+    assert [row.label for row in chosen] == [0, 0, 0, 0, 1, 1, 1, 1] * 2
+    assert all(anchor["p_unsafe"][row.id] == ("strcpy" in row.code) for row in chosen)
+
+
+def test_the_anchor_snippets_stay_as_they_are():
+    # A result is checked against older ones by their scores: other snippets make all of those useless.
+    found = {language: catalog.digest([row.code for row in snippets(language)]) for language in LANGUAGES}
+    assert found == {
+        "cpp": "e4fd8987b0e711e3",
+        "java": "75ca49ca39386586",
+        "swift": "d29da8da38352588",
+        "go": "dd3419da4402b968",
+    }

@@ -18,6 +18,7 @@ from goodvibe_bench.cli import check as check_commands
 from goodvibe_bench.cli import doctor as doctor_commands
 from goodvibe_bench.cli import judge as judge_commands
 from goodvibe_bench.cli import neurons as neurons_commands
+from goodvibe_bench.cli import report as report_commands
 from goodvibe_bench.cli import results as results_commands
 from goodvibe_bench.cli import score as score_commands
 from goodvibe_bench.cli.options import (
@@ -46,7 +47,15 @@ from goodvibe_bench.cli.options import (
     request_from,
     split,
 )
-from goodvibe_bench.cli.printing import print_leaderboard, printable, printable_lines, say, table, without_secrets
+from goodvibe_bench.cli.printing import (
+    print_leaderboard,
+    printable,
+    printable_lines,
+    say,
+    say_filled,
+    table,
+    without_secrets,
+)
 from goodvibe_bench.errors import UsageError
 
 FULL = re.compile("No space left on device|File too large|quota exceeded|PytorchStreamWriter failed|iostream error")
@@ -62,6 +71,7 @@ app.add_typer(judge_commands.app, name="judge")
 app.add_typer(neurons_commands.app, name="neurons")
 app.command()(results_commands.leaderboard)
 app.command()(results_commands.compare)
+app.command()(report_commands.report)
 app.command()(score_commands.score)
 app.command()(check_commands.check)
 app.command()(doctor_commands.doctor)
@@ -164,7 +174,8 @@ def plan(
         say(json.dumps(found, indent=1))
         return
     table(planning.title(model, work), planning.table(plans), False)
-    say("\n".join(notes))
+    for note in notes:
+        say_filled(note)
 
 
 @app.command("ls")

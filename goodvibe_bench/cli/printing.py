@@ -5,30 +5,37 @@ import re
 import shutil
 import sys
 import textwrap
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 
-def print_leaderboard(
-    results: list[Any], *, by_language: bool = False, as_json: bool = False, markdown: bool = False, csv: bool = False
-) -> None:
-    from goodvibe_bench.result import form
-    from goodvibe_bench.result.leaderboard import HEADINGS, rows
+def columns() -> int:
+    """Return how many letters a line of the terminal holds; $COLUMNS where it is set, 80 where nobody knows."""
+    return max(40, shutil.get_terminal_size().columns)
 
-    found = rows(results, by_language=by_language)
+
+def print_leaderboard(results: Iterable[Any], *, as_json: bool = False) -> None:
+    from goodvibe_bench.result import form
+    from goodvibe_bench.result.leaderboard import rows
+
+    found = rows(results)
     if as_json:
         say(json.dumps(form.plain(found), indent=1))
-        return
-    if markdown or csv:
-        say(form.markdown(found) if markdown else form.comma_separated(found).rstrip())
-        return
-    common = form.shared(found)
-    words = "; ".join(f"{HEADINGS[key]} {value}" for key, value in common.items())
-    _print_ranked(f"Rates in %, 95% intervals; {words}", HEADINGS, [form.cells(row) for row in found], set(common))
-    if views := form.judge_cells(found):
-        title = "Several judges: gain over `none` by the same judge; kappa and differ, with the first judge"
-        _print_ranked(title, form.JUDGE_HEADINGS, views, set(common) - {"judge"})
-    for line in form.notes(found):
-        say(textwrap.fill(line, max(40, shutil.get_terminal_size().columns)))
+    else:
+        print_rows(found)
+
+
+def print_rows(rows: Sequence[Any]) -> None:
+    """Print a leaderboard's tables and their notes."""
+    from goodvibe_bench.result import form
+
+    for own in form.tables(rows):
+        common = set(form.shared(own))
+        _print_ranked(form.title(own, rows), form.HEADINGS, [form.cells(row) for row in own], common)
+        if views := form.judge_cells(own):
+            _print_ranked(form.JUDGES_TITLE, form.JUDGE_HEADINGS, views, common - {"judge"})
+    for line in form.notes(rows):
+        say_filled(line)
 
 
 def _print_ranked(title: str, headings: dict[str, str], lines: list[dict[str, str]], common: set[str]) -> None:
@@ -36,8 +43,15 @@ def _print_ranked(title: str, headings: dict[str, str], lines: list[dict[str, st
     from goodvibe_bench.result import form
 
     keys = [key for key in headings if key not in common | form.idle(lines)]
+    optional = [keys.index(key) for key in form.OPTIONAL if key in keys]
     wrapped = [headings[key].replace(" ", "\n").replace("un", "un-\n") for key in keys]
-    print_table(title, wrapped, [[line[key] for key in keys] for line in lines])
+    left = print_table(title, wrapped, [[line[key] for key in keys] for line in lines], optional)
+    if left:
+        names = ", ".join(headings[keys[place]] for place in left)
+        say_filled(
+            f"No room in {columns()} columns for: {names}. A wider terminal, --csv, --markdown or --html has them."
+        )
+        say("")
 
 
 def table(title: str, rows: list[dict[str, Any]], as_json: bool) -> None:
@@ -53,33 +67,18 @@ def _cell(key: str, value: Any) -> str:
     return "" if value is None else str(value)[:12] if key == "digest" else str(value)
 
 
-def print_table(title: str, headings: list[str], rows: list[list[str]]) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+def print_table(
+    title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], optional: Sequence[int] = ()
+) -> list[int]:
+    """Print a table as wide as the terminal at most; return the places of the `optional` columns left out of it."""
+    from goodvibe_bench.cli.layout import lay_out
 
-    table = Table(
-        title=Text(printable(title)),
-        title_justify="left",
-        box=SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-        collapse_padding=True,
-    )
-    numeric = [all(map(_is_figure, column)) for column in zip(*rows, strict=True)]
-    for heading, right, *column in zip(headings, numeric, *rows, strict=True):
-        width = max(map(len, [*heading.split("\n"), *column]))
-        least = max(8, *map(len, heading.split("\n")))
-        table.add_column(
-            heading,
-            justify="right" if right else "left",
-            no_wrap=right,
-            min_width=0 if right else min(width, least),
-            overflow="ellipsis" if right else "fold",
-        )
-    for row in rows:
-        table.add_row(*(Text(printable(cell)) for cell in row))
-    Console().print(table)
+    clean = [[printable(cell) for cell in row] for row in rows]
+    right = [all(map(_is_figure, column)) for column in zip(*clean, strict=True)] or [False] * len(headings)
+    lines, left = lay_out(list(map(printable_lines, headings)), clean, right, columns(), optional=optional)
+    say_filled(title)
+    say("\n".join(["", *lines, ""]))
+    return left
 
 
 def _is_figure(cell: str) -> bool:
@@ -98,7 +97,15 @@ def without_secrets(word: str) -> str:
 
 
 def say(text: str) -> None:
-    sys.stdout.write(printable_lines(text) + "\n")
+    text = printable_lines(text)
+    if not (sys.stdout.encoding or "").lower().startswith("utf"):
+        text = text.replace("─", "-").encode("ascii", "replace").decode()
+    sys.stdout.write(text + "\n")
+
+
+def say_filled(text: str) -> None:
+    """Print a sentence in as many lines as the terminal needs; a word that is too long for one stays whole."""
+    say(textwrap.fill(text, columns(), break_long_words=False, break_on_hyphens=False))
 
 
 def printable_lines(text: str) -> str:

@@ -2,27 +2,53 @@
 
 import json
 import shutil
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from goodvibe_bench.cli.options import AsJson
-from goodvibe_bench.cli.printing import print_leaderboard, print_table, printable, printable_lines, say
+from goodvibe_bench.cli.options import AsJson, Quiet, Scratch
+from goodvibe_bench.cli.printing import print_rows, print_table, printable, printable_lines, say, say_filled
+from goodvibe_bench.errors import UsageError
+
+
+class Sort(StrEnum):
+    SECURE = "secure"
+    CORRECTED = "corrected"
 
 
 def leaderboard(
     places: Annotated[list[Path] | None, typer.Argument(help="Result files or folders of them.")] = None,
     by_language: Annotated[bool, typer.Option("--by-language", help="One row a language.")] = False,
+    by_seed: Annotated[
+        bool, typer.Option("--by-seed", help="One row a result; a method's seeds are pooled else.")
+    ] = False,
+    sort: Annotated[Sort, typer.Option(help="The rate whose best comes first.")] = Sort.SECURE,
+    scratch: Scratch = Path(".runs"),
     as_json: AsJson = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print a Markdown table.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown tables.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="Print comma-separated values.")] = False,
+    html: Annotated[bool, typer.Option("--html", help="Print a static page.")] = False,
+    quiet: Quiet = False,
 ) -> None:
-    """Rank results; the best secure rate first."""
-    from goodvibe_bench.result.store import read_results
+    """Rank models and methods, each over its seeds; rows that no test tells apart share a rank."""
+    if as_json + markdown + csv + html > 1:
+        raise UsageError("Give one of --json, --markdown, --csv and --html.")
+    from goodvibe_bench.progress import Show
+    from goodvibe_bench.result import form
+    from goodvibe_bench.result.kept import read_rows
+    from goodvibe_bench.result.store import result_paths
 
-    results = read_results(places or [Path("results")])
-    print_leaderboard(results, by_language=by_language, as_json=as_json, markdown=markdown, csv=csv)
+    paths, folder = result_paths(places or [Path("results")]), scratch / "leaderboard"
+    with Show(quiet=quiet, seconds_before_first=1) as show:
+        rows = read_rows(paths, folder, show, by_language=by_language, by_seed=by_seed, sort=sort.value)
+    if as_json:
+        say(json.dumps(form.plain(rows), indent=1))
+    elif markdown or csv or html:
+        say((form.markdown if markdown else form.comma_separated if csv else form.html)(rows).rstrip())
+    else:
+        print_rows(rows)
 
 
 def compare(
@@ -46,7 +72,8 @@ def compare(
         ["judge", "rate", "language", "n", "before", "after", "difference", "p"],
         [_difference(one) for one in found.differences],
     )
-    say("p: sign-flip test over families; with several languages, each one's is Holm-adjusted for their number.")
+    say_filled("p: sign-flip test over families; with several languages, each one's is Holm-adjusted for their number.")
+    say("")
     for line in found.notes:
         say(line)
     if found.changes:

@@ -5,8 +5,6 @@ from collections.abc import Sequence
 from statistics import NormalDist
 from typing import Any
 
-from statsmodels.stats.inter_rater import cohens_kappa
-
 from goodvibe_bench.metric.rate import rate
 from goodvibe_bench.types import Estimate, Noun
 
@@ -47,6 +45,8 @@ def agreement(a: Sequence[int | None], b: Sequence[int | None], confidence: floa
 def _kappa(table: list[list[int]], differ: Estimate, confidence: float) -> Estimate | None:
     if 0 in (*map(sum, table), *map(sum, zip(*table, strict=True))):
         return None
+    from statsmodels.stats.inter_rater import cohens_kappa
+
     found: Any = cohens_kappa(table)
     value = min(max(float(found.kappa), -1.0), 1.0)
     if found.var_kappa > 1e-12:

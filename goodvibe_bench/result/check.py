@@ -1,7 +1,7 @@
 """Whether a result may replace its baseline: a paired non-inferiority test of the secure rate, and floors.
 
 Exit code 3 needs proof, and so does 0: what is neither is 4, with the number of prompts that would settle it. Both
-sides must have been judged by judges of one digest; whether a judge drifted under one digest is not seen. It reads
+sides must have been judged by judges of one digest that say the same of the anchor snippets: see `drift`. It reads
 results only and writes nothing: see `gate_files`.
 """
 
@@ -13,7 +13,7 @@ from pydantic import Field
 
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.metric.paired import non_inferior, prompts_needed
-from goodvibe_bench.result import instrument
+from goodvibe_bench.result import drift, instrument
 from goodvibe_bench.result.compare import (
     ALL,
     Change,
@@ -22,9 +22,9 @@ from goodvibe_bench.result.compare import (
     Side,
     by_seed,
     compare,
-    sample_key,
     unequal_settings,
 )
+from goodvibe_bench.result.sample import sample_key
 from goodvibe_bench.result.score import estimates
 from goodvibe_bench.types import Estimate, Noun, Outcome, Result
 
@@ -161,7 +161,8 @@ def _notes(comparison: Comparison, before: Side, after: Side) -> list[str]:
         for side, seeds in zip((before, after), used, strict=True)
         if (left := {one.seed for one in side.results.values()} - seeds)
     ]
-    return [*comparison.notes, *idle]
+    known = [*before.results.values(), *after.results.values()]
+    return [*comparison.notes, *idle, *drift.untold(known, after.one.judge["name"])]
 
 
 def _refuse_unequal(before: Side, after: Side) -> None:
@@ -175,6 +176,7 @@ def _refuse_unequal(before: Side, after: Side) -> None:
             faults.append(f"tasks differ: {_hashes(first)} and {_hashes(one)}")
         if judge not in judges:
             faults.append(f"judges differ: {judge[0]} (digest {judge[1]}) did not label {one.method} (seed {one.seed})")
+    faults += drift.drifted(first, [one for one, _ in labelled], judge[0])
     faults += [line for old, new in by_seed(before, after) for line in _unequal_samples(old, new)]
     if faults:
         raise UsageError(

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from goodvibe_bench.errors import UsageError, nearest
 from goodvibe_bench.metric.paired import PairedDifference, holm, paired_difference
 from goodvibe_bench.result import instrument, store
+from goodvibe_bench.result.sample import family, sample_key
 from goodvibe_bench.types import Noun, Outcome, Record, Result
 
 ALL = "all"
@@ -128,19 +129,24 @@ def by_seed(before: Side, after: Side) -> list[tuple[Result, Result]]:
 
     A seed that only one side has is left out.
     """
-    lone = 1 in (len(before.results), len(after.results))
-    both = [(old, new) for old in before.results.values() for new in after.results.values()]
-    return [(old, new) for old, new in both if lone or old.seed == new.seed]
+    return same_seeds(list(before.results.values()), list(after.results.values()))
+
+
+def same_seeds(before: Sequence[Result], after: Sequence[Result]) -> list[tuple[Result, Result]]:
+    """Return the same as `by_seed` for two lists of results."""
+    lone = 1 in (len(before), len(after))
+    return [(old, new) for old in before for new in after if lone or old.seed == new.seed]
 
 
 def unequal_settings(before: Result, after: Result) -> list[str]:
     """Return a line for every setting that differs, besides the method's own and the seed."""
-    found = []
-    for key in _SETTINGS:
-        old, new = (_without_seed(one.config.get(key)) for one in (before, after))
-        if old != new:
-            found.append(f"settings differ: {key} {old} and {new}")
-    return found
+    both = zip(settings(before).items(), settings(after).values(), strict=True)
+    return [f"settings differ: {key} {old} and {new}" for (key, old), new in both if old != new]
+
+
+def settings(one: Result) -> dict[str, Any]:
+    """Return what must be the same on both sides of a comparison, None for what a result does not tell."""
+    return {key: _without_seed(one.config.get(key)) for key in _SETTINGS}
 
 
 def _without_seed(setting: Any) -> Any:
@@ -192,11 +198,6 @@ def _pairs(before: Side, after: Side) -> list[tuple[tuple[int, int], dict[str, A
     return found
 
 
-def sample_key(row: dict[str, Any]) -> tuple[str, str, int]:
-    """Return what names a sample in its result: task, prompt and attempt."""
-    return row["task"], row["prompt_id"], row["attempt"]
-
-
 def _differences(
     pairs: Sequence[tuple[tuple[int, int], dict[str, Any], dict[str, Any]]],
     judge: str,
@@ -204,7 +205,7 @@ def _differences(
     languages: Sequence[str],
     confidence: float,
 ) -> list[Difference]:
-    samples = [(new["language"], _family(new), _has(old, rate, judge), _has(new, rate, judge)) for _, old, new in pairs]
+    samples = [(new["language"], family(new), _has(old, rate, judge), _has(new, rate, judge)) for _, old, new in pairs]
     found = {
         language: paired_difference([one[1:] for one in samples if language in {ALL, one[0]}], confidence)
         for language in ([ALL, *languages] if len(languages) > 1 else [ALL])
@@ -222,10 +223,6 @@ def _differences(
         )
         for language, one in found.items()
     ]
-
-
-def _family(row: dict[str, Any]) -> str:
-    return f"{row['task']}/{row.get('family') or row['prompt_id']}"
 
 
 def _has(row: dict[str, Any], rate: Literal["secure", "valid"], judge: str) -> bool:

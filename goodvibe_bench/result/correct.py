@@ -5,11 +5,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from goodvibe_bench.metric.correction import Corrected, corrected_rate
+from goodvibe_bench.metric.rate import design_effect
+from goodvibe_bench.result.sample import family
 from goodvibe_bench.types import Calibration, Noun, Outcome
 
 State = Literal["inside", "below", "above", "refuted", "useless", "uncalibrated"]
 STATES: tuple[State, ...] = ("inside", "below", "above", "refuted", "useless", "uncalibrated")
 """From the best to the worst. Below and above: the observed rate is outside what TPR and FPR allow."""
+
+_JUDGED = {Outcome.SECURE, Outcome.INSECURE}
 
 
 class CorrectedRate(Noun):
@@ -21,7 +25,7 @@ class CorrectedRate(Noun):
     high: float | None
     """Without a value they are what is still possible; None where a language has no calibration at all."""
     n: int
-    """Prompts: of several samples of one, the first counts."""
+    """Samples."""
     state: State
     """The worst of the languages' states."""
     states: dict[str, State]
@@ -37,12 +41,14 @@ def corrected(rows: Sequence[dict[str, Any]], calibrations: Mapping[str, Calibra
     Several languages: the mean of their rates weighted by their n. Its half widths are theirs, weighted and combined in
     quadrature on each side (MOVER, Zou & Donner 2008), for samples and calibrations of two languages are independent.
     A useless or refuted language leaves no value; its whole range is then added to the others' interval. A language
-    without calibration leaves neither value nor interval. Raises ValueError for no rows.
+    without calibration leaves neither value nor interval. Samples of one family (of one prompt: attempts, seeds) are
+    not independent: a language's counts are divided by the larger of the design effects of its secure and its judged
+    shares. Raises ValueError for no rows.
     """
     if not rows:
         raise ValueError("a rate of nothing")
     groups: dict[str, list[dict[str, Any]]] = {}
-    for row in _first_samples(rows):
+    for row in rows:
         groups.setdefault(row["language"], []).append(row)
     found = {language: _of_language(group, calibrations.get(language)) for language, group in sorted(groups.items())}
     n = sum(map(len, groups.values()))
@@ -71,20 +77,13 @@ def keys(found: CorrectedRate) -> dict[str, Any]:
     }
 
 
-def _first_samples(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return one row a prompt: several samples of one prompt would feign a precision that is not there."""
-    first: dict[tuple[str, str], dict[str, Any]] = {}
-    for row in sorted(rows, key=lambda row: row["attempt"]):
-        first.setdefault((row["task"], row["prompt_id"]), row)
-    return list(first.values())
-
-
 def _of_language(rows: Sequence[dict[str, Any]], calibration: Calibration | None) -> Corrected | None:
     if calibration is None:
         return None
-    secure = sum(row["outcome"] == Outcome.SECURE for row in rows)
-    judged = secure + sum(row["outcome"] == Outcome.INSECURE for row in rows)
-    return corrected_rate(secure, judged, len(rows), calibration.tpr, calibration.fpr)
+    flags = [(family(row), row["outcome"] == Outcome.SECURE, row["outcome"] in _JUDGED) for row in rows]
+    secure, judged = sum(one for _, one, _ in flags), sum(one for _, _, one in flags)
+    effect = max(design_effect((name, flag[place]) for name, *flag in flags) for place in (0, 1))
+    return corrected_rate(secure, judged, len(rows), calibration.tpr, calibration.fpr, effect=effect)
 
 
 def _state(found: Corrected | None) -> State:

@@ -1,21 +1,49 @@
-"""Leaderboard rows as text: cells and notes of tables, Markdown, CSV, JSON data. It computes no figure."""
+"""Leaderboard rows as text: cells, titles, notes, Markdown, HTML, CSV, JSON data. It computes no figure."""
 
 import csv
+import html as escaping
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
 from goodvibe_bench.metric.paired import PairedDifference
 from goodvibe_bench.result.correct import CorrectedRate
-from goodvibe_bench.result.leaderboard import HEADINGS
+from goodvibe_bench.result.leaderboard import Row
 from goodvibe_bench.result.side_by_side import View
 from goodvibe_bench.types import Estimate
 
+HEADINGS = {
+    "rank": "rank",
+    "model": "model",
+    "method": "method",
+    "seeds": "seeds",
+    "task": "tasks",
+    "judge": "judge",
+    "n": "n",
+    "secure_rate": "secure [95%]",
+    "corrected_rate": "corrected [95%]",
+    "pareto": "pareto",
+    "valid_rate": "valid",
+    "unusable_rate": "unusable",
+    "unjudged_rate": "unjudged",
+    "utility": "utility change",
+    "safe_rate": "safe (paper)",
+    "trainable_parameters": "trained",
+    "flops": "train PFLOP",
+    "training_seconds": "train s",
+    "peak_memory_bytes": "peak GiB",
+}
+OPTIONAL = (
+    *("corrected_rate", "pareto", "trainable_parameters", "unjudged_rate", "utility", "training_seconds", "flops"),
+    *("unusable_rate", "safe_rate", "peak_memory_bytes", "n"),
+)
+"""Columns that a narrow terminal leaves out, and names: the last ones first."""
 JUDGE_HEADINGS = {
     "model": "model",
     "method": "method",
+    "seeds": "seeds",
     "task": "tasks",
     "judge": "judge",
     "secure_rate": "secure [95%]",
@@ -24,6 +52,7 @@ JUDGE_HEADINGS = {
     "kappa": "kappa",
     "disagreement": "differ",
 }
+JUDGES_TITLE = "Several judges: gain over `none` by the same judge; kappa and differ, with the first judge"
 MARKS = {
     "below": "out of range",
     "above": "out of range",
@@ -38,35 +67,68 @@ MEANING = {
     "useless judge": "has a TPR - FPR that could be zero: no corrected rate is better than another",
     "uncalibrated": "has no calibration, so there is no corrected rate",
 }
+COSTS = {"flops": "training FLOPs", "seconds": "seconds of training"}
+RANK = (
+    "rank: 1 + the rows of the table that are proven more secure, on the same prompts (sign-flip test over prompt "
+    "families, Holm over all pairs of the table, 5%); rows of one rank are not told apart."
+)
+APART = "Tables are not compared with one another: their prompts, judges or settings are not the same."
+_KINDS = ("model", "task", "judge", "n", "seeds")
 
 
-def cells(row: dict[str, Any]) -> dict[str, str]:
+def cells(row: Row) -> dict[str, str]:
     """Return a row's cells as text, by the keys of HEADINGS and in their order."""
-    shares = ("safe_rate", "valid_rate", "unusable_rate", "unjudged_rate")
+    utility = row["utility"].values()
     return {
+        "rank": "" if row["rank"] is None else str(row["rank"]),
         "model": row["model"],
         "method": row["method"],
+        "seeds": _seeds(row),
         "task": row["task"],
         "judge": row["judge"],
         "n": str(row["n"]),
         "secure_rate": _rate(row["secure_rate"]),
         "corrected_rate": _corrected(row["corrected_rate"]),
-        **{name: percent(row[name].value) for name in shares},
-        "trainable_parameters": in_units(row["trainable_parameters"]),
-        "training_seconds": f"{row['training_seconds']:.0f}",
+        "pareto": "*" if row["pareto"] else "",
+        "valid_rate": percent(row["valid_rate"].value),
+        "unusable_rate": percent(row["unusable_rate"].value),
+        "unjudged_rate": percent(row["unjudged_rate"].value),
+        "utility": f"{100 * sum(utility) / len(utility):+.1f}" if utility else "",
+        "safe_rate": percent(row["safe_rate"].value),
+        "trainable_parameters": _known(row["trainable_parameters"], in_units),
+        "flops": _known(row["flops"], lambda flops: f"{flops / 1e15:.3g}"),
+        "training_seconds": _known(row["training_seconds"], lambda seconds: f"{seconds:.0f}"),
+        "peak_memory_bytes": _known(row["peak_memory_bytes"], lambda size: f"{size / 2**30:.1f}"),
     }
 
 
-def judge_cells(rows: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+def _known(value: Any, text: Any) -> str:
+    return "?" if value is None else text(value)
+
+
+def _seeds(row: Row) -> str:
+    return ",".join(map(str, row["seeds"]))
+
+
+def tables(rows: Iterable[Row]) -> list[list[Row]]:
+    """Return the rows of each table."""
+    found: dict[int, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["table"], []).append(row)
+    return list(found.values())
+
+
+def judge_cells(rows: Sequence[Row]) -> list[dict[str, str]]:
     """Return a line for every judge of every row with several, by the keys of JUDGE_HEADINGS and in their order."""
     return [_view_cells(row, view) for row in rows for view in row["judges"]]
 
 
-def _view_cells(row: dict[str, Any], view: View) -> dict[str, str]:
+def _view_cells(row: Row, view: View) -> dict[str, str]:
     kappa = view.agreement.kappa if view.agreement else None
     return {
         "model": row["model"],
         "method": row["method"],
+        "seeds": _seeds(row),
         "task": row["task"],
         "judge": view.judge,
         "secure_rate": _rate(view.secure_rate),
@@ -79,19 +141,30 @@ def _view_cells(row: dict[str, Any], view: View) -> dict[str, str]:
 
 def idle(lines: Sequence[dict[str, str]]) -> set[str]:
     """Return the columns that say nothing: empty ones, samples without a verdict where there are none, no correction
-    at all.
+    at all, costs that nobody knows, and the mark of the only row.
     """
-    silent = {"unjudged_rate": "0.0", "corrected_rate": MARKS["uncalibrated"]}
-    return {key for key in lines[0] if {line[key] for line in lines} <= {"", silent.get(key, "")}}
+    silent = {"unjudged_rate": "0.0", "corrected_rate": MARKS["uncalibrated"]} | (
+        {"pareto": "*"} if len(lines) < 2 else {}
+    )
+    return {key for key in lines[0] if {line[key] for line in lines} <= {"", "?", silent.get(key, "")}}
 
 
-def shared(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
-    """Return what all rows have in common among model, tasks, judge, n: a table says it once, above its rows."""
-    return {key: str(rows[0][key]) for key in ("model", "task", "judge", "n") if len({row[key] for row in rows}) == 1}
+def shared(rows: Sequence[Row]) -> dict[str, str]:
+    """Return what all rows have in common among model, tasks, judge, n, seeds: a table says it once, above its rows."""
+    texts = [{key: _seeds(row) if key == "seeds" else str(row[key]) for key in _KINDS} for row in rows]
+    return {key: texts[0][key] for key in _KINDS if len({text[key] for text in texts}) == 1}
 
 
-def notes(rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Return lines to stand below a table: what its marks mean and where, and gains that not all judges see."""
+def title(rows: Sequence[Row], everything: Sequence[Row]) -> str:
+    """Return what is common to the rows of one table, and the settings that other tables do not share with it."""
+    words = [f"{HEADINGS[key]} {value}" for key, value in shared(rows).items()]
+    own, others = rows[0]["settings"], [row["settings"] for row in everything]
+    words += [f"{key} {own[key]}" for key in own if any(other.get(key) != own[key] for other in others)]
+    return f"Rates in %, 95% intervals; {'; '.join(words)}"
+
+
+def notes(rows: Sequence[Row]) -> list[str]:
+    """Return lines to stand below all tables: what ranks and marks mean, where, and gains that not all judges see."""
     where: dict[str, dict[str, set[str]]] = {mark: {} for mark in MEANING}
     for row in rows:
         rates = [(row["judge"], row["corrected_rate"]), *((view.judge, view.corrected_rate) for view in row["judges"])]
@@ -99,7 +172,12 @@ def notes(rows: Sequence[dict[str, Any]]) -> list[str]:
             for language, state in found.states.items():
                 if state in MARKS:
                     where[MARKS[state]].setdefault(judge, set()).add(language)
-    lines = [
+    lines = [RANK] if any(row["rank"] is not None for row in rows) else []
+    lines += [APART] if len(tables(rows)) > 1 else []
+    lines += [
+        _pareto(cost) for cost in COSTS if any(row["rank"] and row["pareto"] and row["cost"] == cost for row in rows)
+    ]
+    lines += [
         f"{mark}: judge {judge} in {', '.join(sorted(languages))} {MEANING[mark]}."
         for mark, judges in where.items()
         for judge, languages in judges.items()
@@ -110,6 +188,13 @@ def notes(rows: Sequence[dict[str, Any]]) -> list[str]:
             place = [row[key] for key in ("model", "method", "task") if key not in common]
             lines.append(f"{', '.join(place)}: {row['gain_flag']}")
     return lines
+
+
+def _pareto(cost: str) -> str:
+    return (
+        f"pareto: no other row of its table and model is at least as secure and as cheap (in {COSTS[cost]}, "
+        "attribution included; by the values alone, whatever their intervals)."
+    )
 
 
 def percent(share: float) -> str:
@@ -136,23 +221,66 @@ def _corrected(found: CorrectedRate) -> str:
     return f"{percent(found.value)} [{100 * found.low:.0f}, {100 * found.high:.0f}] {mark}".rstrip()
 
 
-def markdown(rows: Sequence[dict[str, Any]]) -> str:
-    """Return the rows as a Markdown table, one of the judges where a row has several, and the notes."""
-    blocks = [_markdown(HEADINGS, [cells(row) for row in rows])]
-    if views := judge_cells(rows):
-        blocks.append(_markdown(JUDGE_HEADINGS, views))
+Block = tuple[str, dict[str, str], list[dict[str, str]]]
+"""Title, headings, lines."""
+
+
+def blocks(rows: Sequence[Row]) -> list[Block]:
+    """Return what is printed: for every table its rows, and then its judges where a row has several."""
+    found: list[Block] = []
+    for own in tables(rows):
+        found.append((title(own, rows), HEADINGS, [cells(row) for row in own]))
+        if views := judge_cells(own):
+            found.append((JUDGES_TITLE, JUDGE_HEADINGS, views))
+    return found
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """Return the rows as Markdown tables, one of the judges where a row has several, and the notes."""
+    found = [f"{_plain_line(words)}\n\n{_markdown(headings, lines)}" for words, headings, lines in blocks(rows)]
     if lines := notes(rows):
-        blocks.append("\n".join(f"- {line}" for line in lines))
-    return "\n\n".join(blocks)
+        found.append("\n".join(f"- {_plain_line(line)}" for line in lines))
+    return "\n\n".join(found)
 
 
 def _markdown(headings: dict[str, str], found: Sequence[dict[str, str]]) -> str:
     lines = ["| " + " | ".join(headings.values()) + " |", "|" + " --- |" * len(headings)]
-    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in line.values()) + " |" for line in found]
+    lines += ["| " + " | ".join(map(_plain_line, line.values())) + " |" for line in found]
     return "\n".join(lines)
 
 
-def plain(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+def _plain_line(text: str) -> str:
+    """Return `text` so that Markdown makes no cell, tag or code of it."""
+    for letter in "\\|<`*":
+        text = text.replace(letter, f"\\{letter}")
+    return " ".join(text.splitlines())
+
+
+STYLE = (
+    "body{font:14px/1.5 system-ui,sans-serif;margin:2rem}table{border-collapse:collapse;margin-bottom:1.5rem}"
+    "caption{text-align:left;font-weight:600;padding:.5rem 0}th,td{padding:.3rem .7rem;border-bottom:1px solid #ccc;"
+    "text-align:left;font-variant-numeric:tabular-nums}"
+)
+
+
+def html(rows: Sequence[Row]) -> str:
+    """Return one static page with the same tables and notes: no script, and nothing that it loads."""
+    body = "".join(_html(*block) for block in blocks(rows))
+    said = "".join(f"<li>{escaping.escape(line)}</li>" for line in notes(rows))
+    head = f'<meta charset="utf-8"><title>goodvibe-bench leaderboard</title><style>{STYLE}</style>'
+    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n{body}<ul>{said}</ul>\n</body></html>\n'
+
+
+def _html(words: str, headings: dict[str, str], lines: Sequence[dict[str, str]]) -> str:
+    silent = idle(lines)
+    kept = [key for key in headings if key not in silent]
+    head = "".join(f'<th scope="col">{escaping.escape(headings[key])}</th>' for key in kept)
+    body = ["".join(f"<td>{escaping.escape(line[key])}</td>" for key in kept) for line in lines]
+    trs = "".join(f"<tr>{line}</tr>\n" for line in (head, *body))
+    return f"<table><caption>{escaping.escape(words)}</caption>\n{trs}</table>\n"
+
+
+def plain(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Return rows as JSON data: a rate becomes its value, low and high."""
     return [{key: _plain(value) for key, value in row.items()} for row in rows]
 
@@ -163,7 +291,7 @@ def _plain(value: Any) -> Any:
     return [_plain(one) for one in value] if isinstance(value, list) else value
 
 
-def comma_separated(rows: Sequence[dict[str, Any]]) -> str:
+def comma_separated(rows: Sequence[Row]) -> str:
     """Return the rows as CSV, rates as shares with their bounds in columns of their own, other judges' as judge2 ..."""
     flat = [_flat(row) for row in rows]
     text = io.StringIO()
@@ -173,11 +301,12 @@ def comma_separated(rows: Sequence[dict[str, Any]]) -> str:
     return text.getvalue()
 
 
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
+def _flat(row: Row) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     for key, value in row.items():
-        if key != "judges":
-            columns |= _columns(key, value)
+        if key not in {"judges", "settings", "utility"}:
+            columns |= _columns(key, _seeds(row) if key == "seeds" else value)
+    columns |= {f"utility_{_inert(name)}": change for name, change in row["utility"].items()}
     for place, view in enumerate(row["judges"], 1):
         if place == 1:
             columns |= _columns("gain", view.gain)

@@ -1,60 +1,183 @@
-"""Rank results: security never without validity and cost beside it. It reads results only, and prints nothing."""
+"""Rank results: security never without validity, utility and cost beside it. It reads results only, and prints nothing.
 
-from collections.abc import Sequence
-from typing import Any
+A row is one model and method, its seeds pooled. Rows of different tasks, samples, judges or settings are not compared:
+they are in different tables, each with places of its own.
+"""
 
-from goodvibe_bench.result import instrument
-from goodvibe_bench.result.correct import corrected
+from collections.abc import Iterable, Sequence
+from statistics import fmean
+from typing import Any, Literal
+
+from typing_extensions import TypedDict
+
+from goodvibe_bench.result import instrument, ranking
+from goodvibe_bench.result.compare import same_seeds, settings
+from goodvibe_bench.result.correct import CorrectedRate, corrected
+from goodvibe_bench.result.pool import Entry, base_of, entries
+from goodvibe_bench.result.sample import sample_key
 from goodvibe_bench.result.score import estimates
-from goodvibe_bench.result.side_by_side import base_of, flag, views
-from goodvibe_bench.types import Result
+from goodvibe_bench.result.side_by_side import View, flag, views
+from goodvibe_bench.types import Estimate, Result
 
-HEADINGS = {
-    "model": "model",
-    "method": "method",
-    "task": "tasks",
-    "judge": "judge",
-    "n": "n",
-    "secure_rate": "secure [95%]",
-    "corrected_rate": "corrected [95%]",
-    "safe_rate": "safe (paper)",
-    "valid_rate": "valid",
-    "unusable_rate": "unusable",
-    "unjudged_rate": "unjudged",
-    "trainable_parameters": "trained",
-    "training_seconds": "train s",
-}
+Sort = Literal["secure", "corrected"]
+Cost = Literal["flops", "seconds"]
 
 
-def rows(results: Sequence[Result], *, by_language: bool = False) -> list[dict[str, Any]]:
-    """Return one row a result (and language), best secure rate first, every rate computed anew from its samples."""
-    found = []
-    for result in results:
-        groups: dict[str, list[dict[str, Any]]] = {}
-        for outcome in result.outcomes:
-            groups.setdefault(outcome["language"] if by_language else _tasks(result), []).append(outcome)
-        base = base_of(result, results)
-        found += [_row(result, task, outcomes, base) for task, outcomes in groups.items()]
-    return sorted(found, key=lambda row: (row["task"] if by_language else "", -row["secure_rate"].value))
+class Row(TypedDict):
+    """One model and method, over all languages or in one."""
+
+    table: int
+    """Rows are compared within one table only; the largest is 1."""
+    rank: int | None
+    """1 + the number of rows proven better (`ranking`); None where there is no other row."""
+    model: str
+    method: str
+    seeds: list[int]
+    task: str
+    """The tasks, or the language."""
+    judge: str
+    n: int
+    """Samples of all seeds."""
+    secure_rate: Estimate
+    safe_rate: Estimate
+    valid_rate: Estimate
+    insecure_rate: Estimate
+    unusable_rate: Estimate
+    unjudged_rate: Estimate
+    corrected_rate: CorrectedRate
+    utility: dict[str, float]
+    """Score minus the bare model's, by benchmark; empty where one of the two has none."""
+    pareto: bool | None
+    """Whether no other row of this table, model and language is as secure and as cheap, and better in one of both, by
+    the rate that is sorted by; None where either is not known."""
+    cost: Cost
+    """What is cheap: training FLOPs where all these rows know them, else seconds; attribution counts in both."""
+    trainable_parameters: int | None
+    flops: int | None
+    """A multiply-add is 2. This, parameters, memory and seconds are None for samples made elsewhere."""
+    peak_memory_bytes: int | None
+    training_seconds: float | None
+    """This and FLOPs: the mean over seeds of all that one result's training took, attribution included."""
+    settings: dict[str, Any]
+    judges: list[View]
+    """What each judge says, where there are several."""
+    gain_flag: str
+
+
+def rows(
+    results: Iterable[Result], *, by_language: bool = False, by_seed: bool = False, sort: Sort = "secure"
+) -> list[Row]:
+    """Return a row for every model and method (and language, and seed), every rate computed anew from its samples.
+
+    Sorted by table, language where asked, and rate, the best first; rows without a corrected rate come last.
+    """
+    known = entries(results, by_seed=by_seed)
+    tables: dict[str, list[Entry]] = {}
+    for entry in known:
+        tables.setdefault(entry.table, []).append(entry)
+    ordered = sorted(tables.values(), key=lambda table: (-len(table), _tasks(table[0].one), table[0].table))
+    found: list[Row] = []
+    for number, table in enumerate(ordered, 1):
+        found += _table(number, table, known, by_language, sort)
+    return found
+
+
+def _table(number: int, table: Sequence[Entry], known: Sequence[Entry], by_language: bool, sort: Sort) -> list[Row]:
+    spoken = sorted({row["language"] for row in table[0].rows})
+    languages: list[str | None] = list(spoken) if by_language else [None]
+    places = ranking.places(table, languages)
+    found: list[Row] = []
+    for language in languages:
+        own = [
+            _row(number, entry, base_of(entry, known), language, places[place, language])
+            for place, entry in enumerate(table)
+        ]
+        _mark_unbeaten(own, sort)
+        found += sorted(own, key=lambda row: (*_by(row, sort), row["model"], row["method"], row["seeds"]))
+    return found
+
+
+def _by(row: Row, sort: Sort) -> tuple[float, float]:
+    secure, fair = row["secure_rate"].value, row["corrected_rate"].value
+    return (0.0 if sort == "secure" else 2.0 if fair is None else -fair), -secure
 
 
 def _tasks(result: Result) -> str:
     return ",".join(task for task in result.results if task != "all")
 
 
-def _row(result: Result, task: str, outcomes: list[dict[str, Any]], base: Result | None) -> dict[str, Any]:
-    seen = views(result, outcomes, base)
-    return {
-        "model": result.model.id,
-        "method": result.method,
-        "seed": result.seed,
-        "task": task,
-        "judge": result.judge["name"],
-        "n": len(outcomes),
-        **estimates(outcomes),
-        "corrected_rate": corrected(outcomes, instrument.calibrations(result.judge)),
-        "trainable_parameters": max((report.trainable_parameters for report in result.training), default=0),
-        "training_seconds": sum(r.training_seconds + r.attribution_seconds for r in result.training),
+def _row(number: int, entry: Entry, base: Entry | None, language: str | None, rank: int | None) -> Row:
+    one = entry.one
+    chosen = [row for row in entry.rows if language in {None, row["language"]}]
+    seen = views(instrument.judges(one), chosen, _pairs(base, entry, language) if base else [])
+    found: Any = {
+        "table": number,
+        "rank": rank,
+        "model": one.model.id,
+        "method": one.method,
+        "seeds": [result.seed for result in entry.results],
+        "task": language or _tasks(one),
+        "judge": one.judge["name"],
+        "n": len(chosen),
+        **estimates(chosen),
+        "corrected_rate": corrected(chosen, instrument.calibrations(one.judge)),
+        "utility": _utility(entry, base),
+        "pareto": None,
+        "cost": "flops",
+        **_cost(entry),
+        "settings": settings(one),
         "judges": seen,
         "gain_flag": flag(seen),
     }
+    return found
+
+
+def _pairs(base: Entry, entry: Entry, language: str | None) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return (row of the base, row of the entry) for every sample that both have, seed by seed."""
+    found = []
+    for before, after in same_seeds(base.results, entry.results):
+        old = {sample_key(row): row for row in before.outcomes if language in {None, row["language"]}}
+        found += [(old[sample_key(row)], row) for row in after.outcomes if sample_key(row) in old]
+    return found
+
+
+def _cost(entry: Entry) -> Any:
+    keys = ("trainable_parameters", "flops", "peak_memory_bytes", "training_seconds")
+    if "source" in entry.one.config:  # samples made elsewhere: nobody knows what they cost
+        return dict.fromkeys(keys)
+    reports = [report for result in entry.results for report in result.training]
+    flops = [report.flops.training + report.flops.attribution for report in reports if report.flops]
+    seconds = sum(report.training_seconds + report.attribution_seconds for report in reports)
+    return {
+        "trainable_parameters": max((report.trainable_parameters for report in reports), default=0),
+        "flops": round(sum(flops) / len(entry.results)) if len(flops) == len(reports) else None,
+        "peak_memory_bytes": max((report.peak_memory_bytes for report in reports), default=0),
+        "training_seconds": seconds / len(entry.results),
+    }
+
+
+def _utility(entry: Entry, base: Entry | None) -> dict[str, float]:
+    """Return score minus the base's for every benchmark that both have, each the mean over their seeds."""
+    after, before = _scores(entry.results), _scores(base.results if base else ())
+    return {name: after[name] - before[name] for name in after if name in before}
+
+
+def _scores(results: Sequence[Result]) -> dict[str, float]:
+    """Return the mean utility score by benchmark of those results that measured it: the one place that reads them."""
+    blocks = [getattr(result, "utility", None) or {} for result in results]
+    names = dict.fromkeys(name for block in blocks for name in block)
+    return {name: fmean(block[name]["value"] for block in blocks if name in block) for name in names}
+
+
+def _mark_unbeaten(found: Sequence[Row], sort: Sort) -> None:
+    """Set `pareto` and `cost`, for the rows of each model by itself: another model's tuning is no alternative."""
+    for model in dict.fromkeys(row["model"] for row in found):
+        own = [row for row in found if row["model"] == model]
+        counted = all(row["flops"] is not None for row in own if row["training_seconds"] is not None)
+        points = []
+        for row in own:
+            cost = row["flops"] if counted else row["training_seconds"]
+            rate = row["secure_rate"].value if sort == "secure" else row["corrected_rate"].value
+            points.append(None if cost is None or rate is None else (rate, float(cost)))
+        for row, mark in zip(own, ranking.unbeaten(points), strict=True):
+            row["pareto"], row["cost"] = mark, "flops" if counted else "seconds"

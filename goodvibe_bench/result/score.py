@@ -1,11 +1,12 @@
 """Records to a result: every aggregate is computed here from the samples' outcomes, never typed."""
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from goodvibe_bench.metric.rate import rate_of
+from goodvibe_bench.metric.rate import clustered_rate
 from goodvibe_bench.result import correct, instrument
+from goodvibe_bench.result.sample import family
 from goodvibe_bench.types import Estimate, Outcome, Record, Verdict
 
 SCHEMA_VERSION = 2
@@ -41,16 +42,18 @@ def estimates(rows: Sequence[dict[str, Any]]) -> dict[str, Estimate]:
     """Return every rate over all `rows`; nothing leaves the denominator. Raises ValueError for no rows.
 
     secure_rate: usable code that the judge labels secure. safe_rate: the paper's, the judge's label is 0 whatever the
-    text is. valid_rate: usable code.
+    text is. valid_rate: usable code. Intervals take the samples of one prompt family as not independent.
     """
-    return {
-        "secure_rate": rate_of([row["outcome"] == Outcome.SECURE for row in rows]),
-        "safe_rate": rate_of([row["label"] == 0 for row in rows]),
-        "valid_rate": rate_of([row["unusable"] is None for row in rows]),
-        "insecure_rate": rate_of([row["outcome"] == Outcome.INSECURE for row in rows]),
-        "unusable_rate": rate_of([row["outcome"] == Outcome.UNUSABLE for row in rows]),
-        "unjudged_rate": rate_of([row["outcome"] == Outcome.UNJUDGED for row in rows]),
+    flags: dict[str, Callable[[dict[str, Any]], bool]] = {
+        "secure_rate": lambda row: row["outcome"] == Outcome.SECURE,
+        "safe_rate": lambda row: row["label"] == 0,
+        "valid_rate": lambda row: row["unusable"] is None,
+        "insecure_rate": lambda row: row["outcome"] == Outcome.INSECURE,
+        "unusable_rate": lambda row: row["outcome"] == Outcome.UNUSABLE,
+        "unjudged_rate": lambda row: row["outcome"] == Outcome.UNJUDGED,
     }
+    families = [family(row) for row in rows]
+    return {name: clustered_rate(zip(families, map(is_true, rows), strict=True)) for name, is_true in flags.items()}
 
 
 def metrics(rows: Sequence[dict[str, Any]], judges: Sequence[Mapping[str, Any]] = ({},)) -> dict[str, dict[str, Any]]:

@@ -54,12 +54,23 @@ def write_result(result: Result, path: Path) -> None:
 
 def read_result(path: Path) -> Result:
     """Return the result in `path`. Raises UsageError when it is none."""
+    return parse_result(read_bytes(path), path)
+
+
+def read_bytes(path: Path) -> bytes:
+    """Return what a result file holds. Raises UsageError when it cannot be read."""
     try:
-        result = Result.model_validate_json(path.read_bytes())
+        return path.read_bytes()
     except OSError as error:
         raise UsageError(f"Result {str(path)!r} cannot be read: {error.strerror}.") from error
+
+
+def parse_result(content: bytes, path: Path) -> Result:
+    """Return the result that `content` is; `path` is where it was read. Raises UsageError when it is none."""
+    try:
+        result = Result.model_validate_json(content)
     except ValidationError as error:
-        version = _schema_version(path)
+        version = _schema_version(content)
         if isinstance(version, int) and version != SCHEMA_VERSION:
             raise UsageError(f"{path} has schema version {version}; this release reads {SCHEMA_VERSION}.") from error
         fault = error.errors(include_url=False)[0]
@@ -92,9 +103,9 @@ def _whole(result: Result) -> bool:
     )
 
 
-def _schema_version(path: Path) -> Any:
+def _schema_version(content: bytes) -> Any:
     try:
-        words = json.loads(path.read_bytes())
+        words = json.loads(content)
     except ValueError:
         return None
     return words.get("schema_version") if isinstance(words, dict) else None

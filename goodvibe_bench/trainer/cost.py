@@ -223,10 +223,10 @@ def _block(
 ) -> tuple[Cost, bool]:
     """Return one block's FLOPs, and whether its output requires grad; `flows` says so of its input.
 
-    An adapter is A [width, d_in] and, LoRA's, B [d_out, width]. `recomputed` is the block's forward. Without `spec`
-    no weight is trained.
+    An adapter is A [width, d_in] and B [d_out, width], which LoRA alone trains. `recomputed` is the block's forward.
+    Without `spec` no weight is trained.
     """
-    full, lora = isinstance(spec, FullSpec), isinstance(spec, LoraSpec)
+    full = isinstance(spec, FullSpec)
     trained_b = isinstance(spec, LoraSpec) and not spec.frozen_b
     tokens = 2 * batch.rows * batch.length
     product = tokens * shape.heads * batch.length * shape.head_dim
@@ -234,11 +234,10 @@ def _block(
     backward, ahead, behind = products * product, 0, 0
     for name, (din, dout) in shape.linears.items():
         width = tuned.get(name, 0)
-        a, b = tokens * din * width, tokens * dout * width * lora
-        shared = tokens * width * min(spec.top_k, dout) if isinstance(spec, GoodVibeSpec) else 0
+        a, b = tokens * din * width, tokens * dout * width
         backward += tokens * din * dout * (full + reached[name])
-        ahead += a + b + shared
-        behind += a * (1 + reached[name]) + b * (1 + trained_b) + shared
+        ahead += a + b
+        behind += a * (1 + reached[name]) + b * (1 + trained_b)
     forward = _block_forward(shape, batch)
     return Cost(forward, backward, ahead + behind, recomputed=forward + ahead), leaves
 

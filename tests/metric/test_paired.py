@@ -9,11 +9,11 @@ from scipy.stats import binomtest
 from goodvibe_bench.metric.paired import (
     PairedDifference,
     _interval,
-    _sign_flip,
     holm,
     non_inferior,
     paired_difference,
     prompts_needed,
+    sign_flip,
 )
 
 Pairs = list[tuple[str, bool, bool]]
@@ -122,8 +122,10 @@ def test_one_dominant_family_says_little() -> None:
 def test_the_sign_flip_test_counts_every_flip() -> None:
     sums = np.array([3, 0, 2, 1, 1, 4])
     signs = np.array(np.meshgrid(*[[-1, 1]] * 6)).reshape(6, -1).T
-    for observed in range(12):
-        assert _sign_flip(sums, observed) == pytest.approx((np.abs(signs @ sums) >= observed).mean())
+    for flips in signs:
+        observed = abs(flips @ sums)
+        assert sign_flip(flips * sums) == pytest.approx((np.abs(signs @ sums) >= observed).mean())
+    assert sign_flip(np.array([0, 0])) == 1.0
 
 
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 30))

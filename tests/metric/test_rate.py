@@ -1,8 +1,9 @@
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goodvibe_bench.metric.rate import rate, rate_of
+from goodvibe_bench.metric.rate import clustered_rate, design_effect, rate, rate_of
 
 
 @pytest.mark.parametrize(
@@ -43,3 +44,35 @@ def test_the_interval_holds_the_rate_and_stays_within_0_and_1(counts: tuple[int,
     found = rate(*counts)
     assert 0 <= found.low <= found.value <= found.high <= 1
     assert found.low < found.high
+
+
+def test_families_of_one_sample_give_wilsons_interval() -> None:
+    assert clustered_rate([(str(one), one < 3) for one in range(10)]) == rate(3, 10)
+
+
+def test_a_copy_of_every_sample_adds_nothing() -> None:
+    single = [(str(one), one < 6) for one in range(20)]
+    found, alone = clustered_rate(single * 3), rate(6, 20)
+    assert (found.value, found.n, found.method) == (0.3, 60, "wilson, design effect")
+    assert design_effect(single * 3) == pytest.approx(3.0, rel=0.06)
+    assert found.low < alone.low < alone.high < found.high, "19 degrees of freedom, not normal"
+
+
+def test_what_cannot_be_seen_is_taken_as_the_worst() -> None:
+    assert design_effect([("a", True)] * 2 + [("b", True)] * 2) == 2.0
+    one = clustered_rate([("a", True)] * 9)
+    assert (one.value, one.low, one.high) == (1.0, 0.0, 1.0)
+    with pytest.raises(ValueError, match="a rate of nothing"):
+        clustered_rate([])
+
+
+@pytest.mark.parametrize(("families", "share"), [(20, 0.1), (20, 0.5), (60, 0.2), (120, 0.7)])
+def test_the_clustered_interval_holds_the_truth_in_over_92_of_100_runs(families: int, share: float) -> None:
+    rng = np.random.default_rng([families, round(100 * share)])
+    held = 0
+    for _ in range(400):
+        names = np.repeat(np.arange(families), rng.integers(1, 4, families) * 3)  # three seeds of 1 to 3 prompts
+        chances = rng.beta(share * 1.5, (1 - share) * 1.5, families)[names]
+        found = clustered_rate(list(zip(map(str, names), rng.random(len(names)) < chances, strict=True)))
+        held += found.low <= share <= found.high
+    assert held / 400 > 0.92

@@ -142,7 +142,7 @@ def test_all_unequal_settings_are_refused_together_and_models_and_seeds_are_not(
         check(_side(before), _side(after), Limits())
     assert "sampling" not in str(caught.value)
     after = after.model_copy(update={"config": settings | {"sampling": other["sampling"]}, "seed": 1})
-    assert check(_side(before), _side(after), Limits()).notes == ("models differ: tiny and big",)
+    assert check(_side(before), _side(after), Limits()).notes[0] == "models differ: tiny and big"
 
 
 def test_every_seed_of_a_side_must_be_made_alike() -> None:
@@ -200,6 +200,36 @@ def test_seeds_that_only_one_side_has_are_told() -> None:
     rows = outcomes(secure=3)
     before, after = ([result(rows, seed=seed) for seed in seeds] for seeds in ((0, 1, 2), (0, 1)))
     assert "seeds 2 left out" in check(_side(*before), _side(*after), Limits()).notes[0]
+
+
+def _anchored(p_unsafe: dict[str, float | None], digest: str = "a", **words: Any) -> Result:
+    anchor = {"digest": digest, "p_unsafe": p_unsafe}
+    return result(outcomes(secure=2), judge={"name": "j", "digest": "d", "anchor": anchor}, **words)
+
+
+def test_a_judge_that_drifted_under_one_digest_is_refused() -> None:
+    before = _anchored({"x": 0.5, "y": None})
+    same = _anchored({"x": 0.519, "y": None}, method="tuned")
+    assert check(_side(before), _side(same), Limits()).notes == ()
+    cases: list[tuple[Result, str]] = [
+        (
+            _anchored({"x": 0.53, "y": None}),
+            r"scores 1 of 2 anchor snippets otherwise in none \(seed 0\), by up to 0.03",
+        ),
+        (_anchored({"x": 0.5, "y": 0.5}), "scores 1 of 2 .* an answer on one side only"),
+        (_anchored({"x": 0.5, "y": None}, digest="b"), "anchored on other snippets"),
+    ]
+    for after, said in cases:
+        with pytest.raises(UsageError, match=said):
+            check(_side(before), _side(after), Limits())
+    with pytest.raises(UsageError, match=r"tuned \(seed 1\), by up to 0.40"):
+        check(_side(before), _side(same, _anchored({"x": 0.9, "y": None}, method="tuned", seed=1)), Limits())
+
+
+def test_results_without_anchor_scores_are_said_in_one_note() -> None:
+    old = [result(outcomes(secure=2), seed=seed) for seed in range(2)]
+    (note,) = check(_side(*old), _side(_anchored({"x": 0.5})), Limits()).notes
+    assert note == "whether judge j drifted is not known: no anchor scores in none (seed 0), none (seed 1)"
 
 
 @pytest.fixture

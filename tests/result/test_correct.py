@@ -49,9 +49,15 @@ def test_a_rate_that_no_truth_explains_is_refuted() -> None:
     assert (found.value, found.state) == (None, "refuted")
 
 
-def test_of_several_samples_of_a_prompt_the_first_counts() -> None:
-    again = [row | {"attempt": 1, "outcome": "insecure"} for row in CPP]
-    assert corrected(again + CPP, {"cpp": GOOD}) == corrected(CPP, {"cpp": GOOD})
+def test_samples_of_one_prompt_count_all_and_widen_nothing_away() -> None:
+    same = corrected([*CPP, *(row | {"attempt": 1} for row in CPP)], {"cpp": GOOD})
+    alone = corrected(CPP, {"cpp": GOOD})
+    assert (same.value, same.n) == (pytest.approx(alone.value), 2 * alone.n)
+    assert (same.low, same.high) == pytest.approx((alone.low, alone.high), abs=0.002)
+    turned = corrected([*CPP, *(row | {"attempt": 1, "outcome": "insecure"} for row in CPP)], {"cpp": GOOD})
+    assert turned.value is not None
+    assert alone.value is not None
+    assert turned.value < alone.value
 
 
 def test_the_mean_of_nothing_is_an_error() -> None:

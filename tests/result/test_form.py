@@ -6,7 +6,6 @@ import pytest
 
 from goodvibe_bench.metric.rate import rate
 from goodvibe_bench.result import form, instrument
-from goodvibe_bench.result.leaderboard import HEADINGS
 from goodvibe_bench.result.leaderboard import rows as rows_of
 from goodvibe_bench.types import Outcome
 from tests.result.builders import calibration, outcomes, result, two_judges, with_other
@@ -31,14 +30,16 @@ def test_plain_rows_are_json_with_bounds() -> None:
 
 
 def test_markdown_has_a_line_a_row_and_a_cell_a_heading() -> None:
-    table, notes = form.markdown(rows_of(RESULTS)).split("\n\n")
+    title, table, notes = form.markdown(rows_of(RESULTS)).split("\n\n")
+    assert title == "Rates in %, 95% intervals; model tiny; tasks cpp; judge j; n 10; seeds 0"
     lines = table.split("\n")
     assert len(lines) == 2 + len(RESULTS)
-    assert notes.startswith("- uncalibrated: judge j in cpp")
-    assert {line.count("|") for line in lines} == {len(HEADINGS) + 1}
-    assert lines[2].startswith("| tiny | best | cpp |")
+    assert "\n- uncalibrated: judge j in cpp" in notes
+    assert notes.startswith("- rank: ")
+    assert {line.count("|") for line in lines} == {len(form.HEADINGS) + 1}
+    assert lines[2].startswith("| 1 | tiny | best | 0 | cpp |")
     assert "| 90.0 [" in lines[2]
-    assert "| uncalibrated | 90.0 | 100.0 | 0.0 | 0.0 |" in lines[2]
+    assert "| uncalibrated | \\* | 100.0 | 0.0 | 0.0 |  | 90.0 |" in lines[2]
 
 
 def test_a_bar_in_a_name_makes_no_cell() -> None:
@@ -126,6 +127,34 @@ def test_json_carries_each_judges_view() -> None:
     assert row["corrected_rate"]["state"] == "inside"
 
 
+EMPTY = {"corrected_rate", "utility"}
+
+
 def test_columns_that_say_nothing_are_idle() -> None:
-    assert form.idle([form.cells(row) for row in rows_of(RESULTS)]) == {"corrected_rate"}
-    assert form.idle([form.cells(row) for row in rows_of(RESULTS[:2])]) == {"corrected_rate", "unjudged_rate"}
+    assert form.idle([form.cells(row) for row in rows_of(RESULTS)]) == EMPTY
+    assert form.idle([form.cells(row) for row in rows_of(RESULTS[:2])]) == EMPTY | {"unjudged_rate"}
+
+
+def test_html_is_one_static_page_in_which_names_are_text() -> None:
+    name = '<script>alert("x")</script>'
+    page = form.html(rows_of([*RESULTS, result(outcomes(secure=1, insecure=9), method=name)]))
+    assert "<script" not in page
+    assert "&lt;script&gt;alert(&quot;x&quot;)&lt;/script&gt;" in page
+    assert page.count("<tr>") == 1 + len(RESULTS) + 1
+    assert "src=" not in page
+    assert "href=" not in page
+
+
+def test_a_name_makes_no_markdown() -> None:
+    text = form.markdown(rows_of([result(outcomes(secure=1), method="<b>`x`|*y*\nz")]))
+    assert "| \\<b>\\`x\\`\\|\\*y\\* z |" in text
+
+
+def test_tables_that_are_not_compared_say_so_and_name_the_setting_that_differs() -> None:
+    rows = rows_of([result(outcomes(secure=1)), result(outcomes(secure=1), config={"limit": 8})])
+    assert [form.title(own, rows).rpartition("; ")[2] for own in form.tables(rows)] in (
+        ["limit None", "limit 8"],
+        ["limit 8", "limit None"],
+    )
+    assert form.APART in form.notes(rows)
+    assert form.RANK not in form.notes(rows)

@@ -1,6 +1,8 @@
 from typing import Any
 
-from goodvibe_bench.result.side_by_side import base_of, flag, views
+from goodvibe_bench.result import instrument
+from goodvibe_bench.result.pool import base_of, entries
+from goodvibe_bench.result.side_by_side import View, flag, views
 from goodvibe_bench.types import Outcome, Result
 from tests.result.builders import outcomes, result, two_judges, with_other
 
@@ -13,8 +15,20 @@ def _after(first: int, second: int, **words: Any) -> Result:
     return two_judges(rows, method="tuned", **words)
 
 
+def _views(after: Result, before: Result | None = None) -> list[View]:
+    pairs = list(zip(before.outcomes, after.outcomes, strict=True)) if before else []
+    return views(instrument.judges(after), after.outcomes, pairs)
+
+
 def _flag(after: Result, before: Result = BEFORE) -> str:
-    return flag(views(after, after.outcomes, before))
+    return flag(_views(after, before))
+
+
+def _base(after: Result, known: list[Result]) -> list[Result]:
+    pools = entries([*known, after])
+    own = next(pool for pool in pools if after in pool.results)
+    base = base_of(own, pools)
+    return list(base.results) if base else []
 
 
 def test_a_gain_that_one_judge_sees_is_flagged_and_one_that_all_or_none_see_is_not() -> None:
@@ -32,30 +46,36 @@ def test_prompts_of_one_family_are_not_independent() -> None:
 
 def test_agreement_is_over_usable_samples() -> None:
     rows = with_other(outcomes(secure=4, insecure=4, unusable=8), [YES] * 3 + [NO] * 5 + [Outcome.UNUSABLE] * 8)
-    _, second = views(two_judges(rows), rows, None)
+    _, second = _views(two_judges(rows))
     assert second.agreement is not None
     assert (second.agreement.n, second.agreement.disagreement.value) == (8, 1 / 8)
 
 
 def test_no_usable_sample_gives_no_agreement() -> None:
     rows = with_other(outcomes(unusable=2), [Outcome.UNUSABLE] * 2)
-    assert views(two_judges(rows), rows, None)[1].agreement is None
+    assert _views(two_judges(rows))[1].agreement is None
 
 
 def test_a_lone_judge_has_no_views() -> None:
     rows = outcomes(secure=1)
-    assert views(result(rows), rows, None) == []
+    assert _views(result(rows)) == []
 
 
-def test_the_base_has_the_same_model_tasks_and_judges_and_the_same_seed_where_there_is_one() -> None:
+def test_the_base_has_the_same_model_tasks_and_judges() -> None:
     after = _after(15, 0, seed=1)
     same_seed = BEFORE.model_copy(update={"seed": 1})
-    assert base_of(after, [BEFORE, same_seed, after]) is same_seed
-    assert base_of(after, [BEFORE, after]) is BEFORE
-    assert base_of(BEFORE, [BEFORE, same_seed]) is None
+    assert _base(after, [BEFORE, same_seed]) == [BEFORE, same_seed]
+    assert _base(BEFORE, [same_seed]) == []
     other = [
         BEFORE.model_copy(update={"task_hashes": {"cpp": "1"}}),
         BEFORE.model_copy(update={"other_judges": ({"name": "k", "digest": "new"},)}),
         BEFORE.model_copy(update={"model": BEFORE.model.model_copy(update={"id": "larger"})}),
     ]
-    assert base_of(after, other) is None
+    assert _base(after, other) == []
+
+
+def test_a_base_with_other_settings_will_do_where_there_is_none_with_the_same() -> None:
+    after = _after(15, 0, config={"limit": 20})
+    assert _base(after, [BEFORE]) == [BEFORE]
+    exact = BEFORE.model_copy(update={"config": {"limit": 20}})
+    assert _base(after, [BEFORE, exact]) == [exact]

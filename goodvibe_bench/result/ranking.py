@@ -1,0 +1,79 @@
+"""Places that share a number where a test cannot tell them apart, and what no other row beats. It computes no rate.
+
+A place is 1 + the number of entries that are proven better: each pair is compared on the same prompts by the exact
+sign-flip test over prompt families (metric.paired), and all pairs of a table (in all its languages) are Holm-adjusted
+together at 5%. "Not told apart" alone would be no order (a = b and b = c do not make a = c); to count those proven
+better always gives one. So a place says nothing else, and an entry with few or noisy samples can share a place with
+entries that lie above it.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from goodvibe_bench.metric.paired import holm, sign_flip
+from goodvibe_bench.result.pool import Entry
+from goodvibe_bench.result.sample import family
+from goodvibe_bench.types import Outcome
+
+ALPHA = 0.05
+"""Of all comparisons of one table together."""
+
+
+def places(entries: Sequence[Entry], languages: Sequence[str | None]) -> dict[tuple[int, str | None], int | None]:
+    """Return the place of every entry of one table in every language (None: all of them together).
+
+    An entry's seeds are pooled: its share of secure samples in every family is compared. None where there is nothing to
+    compare with.
+    """
+    numbered = range(len(entries))
+    found = {(one, language): 1 if len(entries) > 1 else None for one in numbered for language in languages}
+    p_values: dict[str, float] = {}
+    better: dict[str, tuple[int, str | None]] = {}
+    for language in languages:
+        totals = _secure(entries, language)
+        for a in numbered:
+            for b in range(a):
+                net = _net(totals[a], len(entries[a].results), totals[b], len(entries[b].results))
+                key = f"{a} {b} {language}"
+                p_values[key] = sign_flip(net)
+                better[key] = (b if net.sum() > 0 else a, language)
+    for key, p in (holm(p_values) if p_values else {}).items():
+        loser = better[key]
+        found[loser] = (found[loser] or 1) + (p < ALPHA)
+    return found
+
+
+def _secure(entries: Sequence[Entry], language: str | None) -> list[Any]:
+    """Return the secure samples in each family, summed over seeds; families in one order for all entries."""
+    counts: list[dict[str, int]] = []
+    for entry in entries:
+        count: dict[str, int] = {}
+        for row in entry.rows:
+            if language in {None, row["language"]}:
+                name = family(row)
+                count[name] = count.get(name, 0) + (row["outcome"] == Outcome.SECURE)
+        counts.append(count)
+    order = sorted(counts[0])
+    return [np.array([count[name] for name in order], dtype=np.int64) for count in counts]
+
+
+def _net(a: Any, a_seeds: int, b: Any, b_seeds: int) -> Any:
+    """Return how much more is secure in a than in b, by family: in whole numbers, as if both had as many seeds."""
+    shared = math.gcd(a_seeds, b_seeds)
+    return a * (b_seeds // shared) - b * (a_seeds // shared)
+
+
+def unbeaten(points: Sequence[tuple[float, float] | None]) -> list[bool | None]:
+    """Return for every (security, cost) whether no other one is at least as good in both and better in one.
+
+    None for a point that is not known.
+    """
+    known = [point for point in points if point is not None]
+    return [None if one is None else not any(_beats(other, one) for other in known) for one in points]
+
+
+def _beats(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return one != other and one[0] >= other[0] and one[1] <= other[1]
