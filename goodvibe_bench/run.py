@@ -56,12 +56,15 @@ class Trained:
         }
 
 
-def run(request: Request, show: Show) -> list[tuple[Result, Path]]:
+def run(
+    request: Request, show: Show, trainers: Sequence[catalog.Definition[TrainerDefinition]] | None = None
+) -> list[tuple[Result, Path]]:
     """Return a result for every method, each with the file it was written to.
 
-    Raises UsageError for whatever is wrong with the request, before anything is trained.
+    `trainers` are taken in place of the definitions that the request's methods name. Raises UsageError for whatever is
+    wrong with the request, before anything is trained.
     """
-    trainers = read_trainers(request.methods, request.overrides)
+    trainers = read_trainers(request.methods, request.overrides) if trainers is None else trainers
     generating.check(request, trainers)
     for folder in (request.output, request.scratch):
         store.writable(folder)
@@ -322,5 +325,8 @@ def _train_key(
 
 def versions() -> dict[str, str]:
     """Return the versions of everything that decides a result."""
-    packages = ("goodvibe-bench", "torch", "transformers", "peft", "tokenizers", "scikit-learn", "tree-sitter")
+    models = ("goodvibe-bench", "torch", "transformers", "accelerate", "peft", "tokenizers", "safetensors")
+    numbers = ("numpy", "scipy", "scikit-learn", "statsmodels", "google-re2")
+    parsers = ("tree-sitter", *(f"tree-sitter-{language}" for language in types.LANGUAGES))
+    packages = (*models, *numbers, *parsers)
     return {"python": platform.python_version()} | {package: version(package) for package in packages}

@@ -18,7 +18,7 @@ LEVELS = {
     2: {"completion", "task", "model", "metric"},
     3: {"objective", "neuron", "tuner"},
     4: {"trainer", "generator", "judge"},
-    5: {"anchor", "result", "run", "request", "generating", "judging", "foreign", "samples", "scoring"},
+    5: {"anchor", "result", "run", "request", "generating", "judging", "foreign", "samples", "scoring", "reproduce"},
     6: {"auditing", "doctor", "listing", "plan", "progress"},
     7: {"cli"},
     8: {"__main__"},

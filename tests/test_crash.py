@@ -192,7 +192,7 @@ def test_a_run_killed_at_any_point_ends_as_if_it_had_not_been(
     zygote: Zygote, words: list[str], undisturbed: Any, tmp_path: Path
 ) -> None:
     expected, stages = undisturbed
-    points = _points(stages, 26)
+    points = _points(stages, 20)
     hit = {stage: sum(stages[point - 1] == stage for point in points) for stage in STAGES}
     assert len(points) >= 40
     assert min(hit.values()) >= 3, hit

@@ -1,7 +1,7 @@
 """Words in, one call, exit code out. No logic of the benchmark lives here.
 
 Exit codes: 0 done, 1 the run failed (a full disk, or our bug: traceback), 2 usage; of `check` also 3 regression proven
-or floor missed, 4 inconclusive; 130 interrupted with Ctrl-C (what was done is kept).
+or floor missed, 4 inconclusive; of `reproduce` 3 outcomes differ; 130 interrupted with Ctrl-C (what was done is kept).
 Everything heavy is imported inside a command.
 """
 
@@ -19,6 +19,7 @@ from goodvibe_bench.cli import doctor as doctor_commands
 from goodvibe_bench.cli import judge as judge_commands
 from goodvibe_bench.cli import neurons as neurons_commands
 from goodvibe_bench.cli import report as report_commands
+from goodvibe_bench.cli import reproduce as reproduce_commands
 from goodvibe_bench.cli import results as results_commands
 from goodvibe_bench.cli import score as score_commands
 from goodvibe_bench.cli.options import (
@@ -73,6 +74,7 @@ app.command()(results_commands.leaderboard)
 app.command()(results_commands.compare)
 app.command()(report_commands.report)
 app.command()(score_commands.score)
+app.command()(reproduce_commands.reproduce)
 app.command()(check_commands.check)
 app.command()(doctor_commands.doctor)
 
