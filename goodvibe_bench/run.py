@@ -19,6 +19,7 @@ from pydantic import ValidationError
 from goodvibe_bench import catalog, generating, types
 from goodvibe_bench.catalog import code_digest
 from goodvibe_bench.completion import extract
+from goodvibe_bench.completion.asked import does_what_was_asked
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge import JudgeDefinition
 from goodvibe_bench.judge import load as judges
@@ -271,6 +272,7 @@ def judged(
             code=codes[place],
             verdict=first[place],
             others=tuple(verdicts[place] for verdicts in more),
+            asked=does_what_was_asked(asked[completion.prompt_id][1].text, codes[place]),
         )
         for place, completion in enumerate(completions)
     ]
