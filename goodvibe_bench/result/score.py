@@ -81,9 +81,9 @@ def _by_judge(
 
 
 def _side_effects(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return what shows a model that is safer because it does less: samples that do what was asked, usable code's lines.
+    """Return what shows a model that is safer because it does less: the share that does what was asked, and lines.
 
-    Both are left out where there is nothing to count, as in results of before.
+    Lines are the median of usable code. Both are left out where there is nothing to count, as in results of before.
     """
     asked = [row["asked"] for row in rows if row.get("asked") is not None]
     lines = [row["lines"] for row in rows if row["unusable"] is None and row.get("lines")]

@@ -153,6 +153,7 @@ def fit(
     seed: int,
     scratch: Path,
     progress: Callable[[int, int, float], None] = lambda step, steps, loss: None,
+    report_to: str | None = None,
 ) -> Account:
     """Train `model` in place on `examples` and return the account.
 
@@ -164,7 +165,7 @@ def fit(
     watch = _Watch(account, progress)
     loop = _Loop(
         model=model,
-        args=_arguments(model, training, seed, scratch),
+        args=_arguments(model, training, seed, scratch, report_to),
         train_dataset=_Rows(examples),
         data_collator=objective.collate,
         callbacks=[watch],
@@ -202,7 +203,7 @@ def last_checkpoint(scratch: Path) -> tuple[Path | None, Account]:
     return last, Account(**words | {"batches": [tuple(batch) for batch in words["batches"]]})
 
 
-def _arguments(model: Any, training: Training, seed: int, scratch: Path) -> TrainingArguments:
+def _arguments(model: Any, training: Training, seed: int, scratch: Path, report_to: str | None) -> TrainingArguments:
     share = max(1, training.batch_size // processes.count())
     micro = min(training.micro_batch_size, share)
     return TrainingArguments(
@@ -223,7 +224,7 @@ def _arguments(model: Any, training: Training, seed: int, scratch: Path) -> Trai
         save_strategy="steps",
         save_steps=training.save_every,
         save_total_limit=2,
-        report_to=[],
+        report_to=[report_to] if report_to else [],
         disable_tqdm=True,
         seed=seed,
         data_seed=seed,
