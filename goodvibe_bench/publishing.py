@@ -46,7 +46,9 @@ def write_card(
         eval_results=found,
     )
     text = f"---\n{data.to_yaml()}\n---\n\n{_body(base, upstream, method, report, result, tasks)}"
-    store.write_text(folder / "README.md", str(ModelCard(text)))
+    path, card = folder / "README.md", str(ModelCard(text))
+    if not path.is_file() or path.read_text(encoding="utf-8") != card:
+        store.write_text(path, card)
 
 
 def _figures(result: Result, tasks: Sequence[str]) -> list[dict[str, Any]]:
@@ -101,7 +103,8 @@ def _measured(result: Result, tasks: Sequence[str]) -> list[str]:
         cells = [_cell(found, rate) for rate in _RATES]
         lines.append(f"| {_inert(task)} | {found['samples']} | {' | '.join(cells)} |")
     losses = [
-        f"Loss on fixed texts: {one.before:.3f} before, {one.after:.3f} after training (nats a token, {one.tokens} tokens)."
+        f"Loss on fixed texts: {one.before:.3f} before, {one.after:.3f} after training "
+        f"(nats a token, {one.tokens} tokens)."
         for one in forgetting(result)
         if set(one.languages) >= {row["language"] for row in result.outcomes if row["task"] in tasks}
     ]

@@ -249,9 +249,9 @@ class Result(Noun):
     other_judges: tuple[dict[str, Any], ...] = ()
     """The same of the run's other judges."""
     outcomes: list[dict[str, Any]]
-    """Per sample: task, prompt_id, family, language, attempt, outcome, label, p_unsafe, parses, unusable, asked (whether
-    the code declares all that the prompt names; None where it names nothing), lines (of code, not blank); and under
-    others, by the name of each other judge, its outcome, label and p_unsafe."""
+    """Per sample: task, prompt_id, family, language, attempt, outcome, label, p_unsafe, parses, unusable; asked:
+    whether the code declares all that the prompt names, None where it names nothing; lines of code, not blank; and
+    under others, by the name of each other judge, its outcome, label and p_unsafe."""
     utility: dict[str, Any] = {}
     """What else the model can do, see goodvibe_bench/utility: `settings`, and under `models`, one a trained model,
     lm-eval's results with the correctness of every sample, and the loss on fixed texts. Empty where not measured."""

@@ -34,14 +34,18 @@ def main(path: Path) -> int:
 
 
 def _evaluate(job: dict[str, Any], task: Any, manager: Any) -> dict[str, Any]:
-    from lm_eval import simple_evaluate
+    import lm_eval
 
-    found: Any = simple_evaluate(
+    from goodvibe_bench.model.load import best_device
+
+    evaluate: Any = lm_eval.simple_evaluate
+    found = evaluate(
         model=job["backend"],
         model_args=job["model_args"],
         tasks=[task],
         limit=job["limit"],
         batch_size=job["batch_size"],
+        device=str(best_device()) if job["backend"] == "hf" else None,
         task_manager=manager,
         use_cache=None,
         cache_requests=False,

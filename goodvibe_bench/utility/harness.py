@@ -112,9 +112,13 @@ def _run(job: dict[str, Any], path: Path, offline: Path | None, title: str, show
         process = subprocess.Popen(  # noqa: S603
             _command(words), stdout=messages, stderr=subprocess.STDOUT, env=_environment(offline)
         )
+        seen = (0, 1)
+        show("utility", *seen, title)
         try:
             while process.poll() is None:
-                _show_bar(log, title, show)
+                if (now := _bar(log)) != seen:
+                    show("utility", *now, title)
+                seen = now
                 time.sleep(0.5)
         finally:
             process.kill()
@@ -130,13 +134,13 @@ def _run(job: dict[str, Any], path: Path, offline: Path | None, title: str, show
     show("utility", 1, 1, title)
 
 
-def _show_bar(log: Path, title: str, show: Show) -> None:
-    """Show how far the last bar in lm-eval's messages is."""
+def _bar(log: Path) -> tuple[int, int]:
+    """Return how far the last bar in lm-eval's messages is: done and total."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - 2000))
         bars = _BAR.findall(file.read())
     done, total = map(int, bars[-1]) if bars else (0, 1)
-    show("utility", min(done, total), max(total, 1), title)
+    return min(done, total), max(total, 1)
 
 
 def _command(job: Path) -> Sequence[str]:
