@@ -1,7 +1,7 @@
 """What a run is asked for, and how it reports what it does. It checks no more than forms, and runs nothing."""
 
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from pydantic import Field
 
@@ -37,8 +37,22 @@ class Request(Noun):
     sampling: Sampling = Sampling()
     dtype: str = "bfloat16"
     trust_remote_code: bool = False
+    utility: tuple[str, ...] = ()
+    """Tasks of lm-eval, or of goodvibe_bench/utility, that every model is put to."""
+    utility_limit: int | None = Field(default=None, ge=1)
+    """Questions a utility task, the first ones; all when None."""
+    utility_margin: float = Field(default=2.0, ge=0, lt=100)
+    """Points of a utility metric that one is ready to lose."""
+    push: str | None = None
+    """The hub's repository that the trained model goes to."""
+    report_to: Literal["trackio", "wandb", "mlflow"] | None = None
+    """Where transformers' trainer reports its steps."""
     output: Path = Path("results")
     scratch: Path = Path(".runs")
+
+
+BESIDE = {"utility", "utility_limit", "utility_margin", "push", "report_to"}
+"""What decides no sample, and so is no part of a result's config."""
 
 
 class Show(Protocol):

@@ -16,19 +16,20 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from goodvibe_bench import anchor, catalog, disk, generating, types
+from goodvibe_bench import anchor, catalog, disk, generating, publishing, types, utility
 from goodvibe_bench.catalog import code_digest
 from goodvibe_bench.completion import extract
+from goodvibe_bench.completion.asked import does_what_was_asked
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge import JudgeDefinition
 from goodvibe_bench.judge import load as judges
 from goodvibe_bench.model import locate
-from goodvibe_bench.request import Request, Show
+from goodvibe_bench.request import BESIDE, Request, Show
 from goodvibe_bench.result import instrument, store
 from goodvibe_bench.result.assemble import assemble
 from goodvibe_bench.task import load as load_task
 from goodvibe_bench.task.load import crossing_twins
-from goodvibe_bench.trainer import processes
+from goodvibe_bench.trainer import processes, reporting
 from goodvibe_bench.trainer.definition import TrainerDefinition
 from goodvibe_bench.types import Completion, Language, Pair, Prompt, Record, Result, Task, TrainReport
 
@@ -66,12 +67,16 @@ def run(
     """
     trainers = read_trainers(request.methods, request.overrides) if trainers is None else trainers
     generating.check(request, trainers)
+    utility.check(request, show)
+    reporting.check(request.report_to)
     for folder in (request.output, request.scratch):
         store.writable(folder)
     definitions = [catalog.read("judges", name, JudgeDefinition) for name in request.judges]
     instrument.check_names([definition.name for definition in definitions])
     tasks = prepare(request, show)
     check_judges(request, definitions, tasks, show)
+    tuned = [trainer for trainer in trainers if trainer.content.tuner.kind != "none"]
+    publishing.check(request, sum(len(_groups(trainer, tasks)) for trainer in tuned))
     base = generating.base_model(request)
     how = judges.Loading(dtype=request.dtype, scratch=request.scratch)
     fitted = [judges.load(name, how) for name in request.judges]
@@ -102,6 +107,7 @@ def train_only(request: Request, show: Show) -> list[Trained]:
     Several processes that `accelerate launch` started train together; the first one writes.
     """
     trainers = read_trainers(request.methods, request.overrides)
+    reporting.check(request.report_to)
     store.writable(request.scratch)
     tasks = prepare(request, show)
     base = generating.base_model(request)
@@ -179,8 +185,11 @@ def _run_method(
         models.append(model)
         completions = generating.generate(request, model.name, model.noun, group, show)
         records += judged(completions, group, fitted[0], show, others=fitted[1:])
+    languages = [[task.language for task in group] for group in _groups(trainer, tasks)]
+    names = [(one.name, one.noun, said) for one, said in zip(models, languages, strict=True)]
+    side_effects = utility.block(request, base, names, show)
     result = assemble(
-        request.model_dump(mode="json", exclude={"methods", "output", "scratch", "data"}),
+        request.model_dump(mode="json", exclude={"methods", "output", "scratch", "data"} | BESIDE),
         trainer,
         tasks,
         blocks,
@@ -189,8 +198,22 @@ def _run_method(
         records,
         versions(),
         code_digest(),
-    )
-    return result, write(request, result, records, show)
+    ).model_copy(update={"utility": side_effects})
+    path = write(request, result, records, show)
+    for model, group in zip(models, _groups(trainer, tasks), strict=True):
+        _publish(request, base, model, result, [task.name for task in group], show)
+    return result, path
+
+
+def _publish(
+    request: Request, base: types.Model, model: Trained, result: Result, tasks: Sequence[str], show: Show
+) -> None:
+    """Put the result on a trained model's card, and the model on the hub where the request says so."""
+    if model.report is None:
+        return
+    publishing.write_card(Path(model.name), base, result.method, model.report, result, tasks)
+    if request.push is not None:
+        show.line(f"{result.method}: pushed to {publishing.push(Path(model.name), request.push)}")
 
 
 def train(
@@ -257,12 +280,21 @@ def _train_into(
         request.model, revision=request.revision, dtype=request.dtype, trust_remote_code=request.trust_remote_code
     )
     partial = folder.with_name(f".partial-{folder.name}")
-    report = train_model(loaded, trainer.content, pairs, seed=request.seed, scratch=partial, progress=show)
+    report = train_model(
+        loaded,
+        trainer.content,
+        pairs,
+        seed=request.seed,
+        scratch=partial,
+        progress=show,
+        report_to=request.report_to,
+    )
     if processes.is_first():
         if folder.exists():
             show.line(f"{trainer.name}: {folder} was damaged and is made anew")
             shutil.rmtree(folder)
         save(loaded, partial, {"base": base.model_dump(), "method": trainer.name, "report": report.model_dump()})
+        publishing.write_card(partial, base, trainer.name, report)
         disk.publish(partial, folder)
     processes.meet()
 
@@ -286,6 +318,7 @@ def judged(
             code=codes[place],
             verdict=first[place],
             others=tuple(verdicts[place] for verdicts in more),
+            asked=does_what_was_asked(asked[completion.prompt_id][1].text, codes[place]),
         )
         for place, completion in enumerate(completions)
     ]

@@ -144,6 +144,8 @@ class Record(Noun):
     """Of the headline judge."""
     others: tuple[Verdict, ...] = ()
     """Of the run's other judges, in their order."""
+    asked: bool | None = None
+    """Whether the code declares every name that the prompt demands; None where the prompt names nothing."""
 
 
 class Estimate(Noun):
@@ -247,8 +249,12 @@ class Result(Noun):
     other_judges: tuple[dict[str, Any], ...] = ()
     """The same of the run's other judges."""
     outcomes: list[dict[str, Any]]
-    """Per sample: task, prompt_id, family, language, attempt, outcome, label, p_unsafe, parses, unusable; and under
-    others, by the name of each other judge, its outcome, label and p_unsafe."""
+    """Per sample: task, prompt_id, family, language, attempt, outcome, label, p_unsafe, parses, unusable; asked:
+    whether the code declares all that the prompt names, None where it names nothing; lines of code, not blank; and
+    under others, by the name of each other judge, its outcome, label and p_unsafe."""
+    utility: dict[str, Any] = {}
+    """What else the model can do, see goodvibe_bench/utility: `settings`, and under `models`, one a trained model,
+    lm-eval's results with the correctness of every sample, and the loss on fixed texts. Empty where not measured."""
     training: tuple[TrainReport, ...]
     """One report a trained model: none for the base, one a language where each has its own."""
     run_info: dict[str, Any]

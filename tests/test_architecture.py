@@ -18,7 +18,8 @@ LEVELS = {
     2: {"completion", "task", "model", "metric"},
     3: {"objective", "neuron", "tuner"},
     4: {"trainer", "generator", "judge"},
-    5: {"anchor", "result", "run", "request", "generating", "judging", "foreign", "samples", "scoring", "reproduce"},
+    5: {"anchor", "result", "run", "request", "generating", "judging", "foreign", "samples", "scoring", "reproduce"}
+    | {"utility", "publishing"},
     6: {"auditing", "doctor", "listing", "plan", "progress"},
     7: {"cli"},
     8: {"__main__"},
@@ -26,8 +27,21 @@ LEVELS = {
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 SIBLINGS_ALLOWED = {2, 3, 5}
 BANNED = {"utils", "common", "helpers", "base", "manager", "handler", "misc"}
-HEAVY = {"torch", "transformers", "peft", "datasets", "sklearn", "openai"}
-LIGHT = {"types", "errors", "catalog", "cli", "doctor", "listing", "progress", "run", "request", "generating", "result"}
+HEAVY = {"torch", "transformers", "peft", "datasets", "sklearn", "openai", "lm_eval"}
+LIGHT = {
+    "types",
+    "errors",
+    "catalog",
+    "cli",
+    "doctor",
+    "listing",
+    "progress",
+    "run",
+    "request",
+    "generating",
+    "result",
+    "utility",
+}
 
 
 def _name(path: Path) -> str:

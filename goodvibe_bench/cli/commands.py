@@ -33,8 +33,10 @@ from goodvibe_bench.cli.options import (
     Method,
     Model,
     Overrides,
+    Push,
     Quality,
     Quiet,
+    ReportTo,
     Revision,
     Scratch,
     Seed,
@@ -43,6 +45,9 @@ from goodvibe_bench.cli.options import (
     TrainLimit,
     TrustRemoteCode,
     Uncalibrated,
+    Utility,
+    UtilityLimit,
+    UtilityMargin,
     WithQuality,
     calm_libraries,
     request_from,
@@ -50,6 +55,7 @@ from goodvibe_bench.cli.options import (
 )
 from goodvibe_bench.cli.printing import (
     print_leaderboard,
+    print_side_effects,
     printable,
     printable_lines,
     say,
@@ -105,6 +111,11 @@ def run(
     dtype: Dtype = "bfloat16",
     revision: Revision = None,
     trust_remote_code: TrustRemoteCode = False,
+    utility: Utility = None,
+    utility_limit: UtilityLimit = None,
+    utility_margin: UtilityMargin = 2.0,
+    push: Push = None,
+    report_to: ReportTo = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -117,7 +128,10 @@ def run(
     calm_libraries()
     with Show(quiet=quiet) as show:
         found = run_all(request, show)
-    print_leaderboard([result for result, _ in found], as_json=as_json)
+    results = [result for result, _ in found]
+    print_leaderboard(results, as_json=as_json)
+    if not as_json:
+        print_side_effects(results)
 
 
 @app.command()
@@ -134,6 +148,7 @@ def train(
     dtype: Dtype = "bfloat16",
     revision: Revision = None,
     trust_remote_code: TrustRemoteCode = False,
+    report_to: ReportTo = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:

@@ -55,6 +55,20 @@ BaseUrl = Annotated[
 ]
 Concurrency = Annotated[int, typer.Option(help="With --base-url: requests under way at once.")]
 Timeout = Annotated[float, typer.Option("--timeout", help="With --base-url: seconds that one try of a request has.")]
+Utility = Annotated[
+    str | None,
+    typer.Option(help="Tasks of lm-eval, such as arc_challenge,gsm8k,mmlu; gsm8k_local, small_choice need no hub."),
+]
+UtilityLimit = Annotated[
+    int | None, typer.Option("--utility-limit", "--utility_limit", help="Questions a utility task, the first ones.")
+]
+UtilityMargin = Annotated[
+    float, typer.Option("--utility-margin", "--utility_margin", help="Points of utility that one is ready to lose.")
+]
+Push = Annotated[str | None, typer.Option(help="Hub repository for the one trained model; token in $HF_TOKEN.")]
+ReportTo = Annotated[
+    str | None, typer.Option("--report-to", "--report_to", help="Follow training in trackio, wandb or mlflow.")
+]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 
 
@@ -75,6 +89,7 @@ def request_from(words: dict[str, Any]) -> Any:
     named: dict[str, Any] = {"methods": split(words["method"]), "tasks": split(words["tasks"])}
     named |= {"judges": split(words["judge"])} if "judge" in words else {}
     named |= {"overrides": _pairs(words["overrides"]), "quality": words["quality"].value}
+    named |= {"utility": split(words["utility"]) if words["utility"] else ()} if "utility" in words else {}
     if words.get("base_url") is not None:
         named["server"] = {key: value for key, value in words.items() if key in Server.model_fields}
     sampling = {"attempts": words.get("n_samples", 1)}

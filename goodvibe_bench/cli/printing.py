@@ -38,6 +38,14 @@ def print_rows(rows: Sequence[Any]) -> None:
         say_filled(line)
 
 
+def print_side_effects(results: list[Any]) -> None:
+    """Print what tuning did to everything but security; nothing where no base is among the results."""
+    from goodvibe_bench.result.utility import lines
+
+    for line in lines(results):
+        say(textwrap.fill(line, max(40, shutil.get_terminal_size().columns)))
+
+
 def _print_ranked(title: str, headings: dict[str, str], lines: list[dict[str, str]], common: set[str]) -> None:
     """Print the columns that are not said above the table already, and that say something."""
     from goodvibe_bench.result import form

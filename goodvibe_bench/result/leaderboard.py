@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
-from goodvibe_bench.result import instrument, ranking
+from goodvibe_bench.result import instrument, ranking, utility
 from goodvibe_bench.result.compare import same_seeds, settings
 from goodvibe_bench.result.correct import CorrectedRate, corrected
 from goodvibe_bench.result.pool import Entry, base_of, entries
@@ -163,10 +163,10 @@ def _utility(entry: Entry, base: Entry | None) -> dict[str, float]:
 
 
 def _scores(results: Sequence[Result]) -> dict[str, float]:
-    """Return the mean utility score by benchmark of those results that measured it: the one place that reads them."""
-    blocks = [getattr(result, "utility", None) or {} for result in results]
+    """Return the mean utility score by benchmark of those results that measured it."""
+    blocks = [utility.scores(result) for result in results]
     names = dict.fromkeys(name for block in blocks for name in block)
-    return {name: fmean(block[name]["value"] for block in blocks if name in block) for name in names}
+    return {name: fmean(block[name] for block in blocks if name in block) for name in names}
 
 
 def _mark_unbeaten(found: Sequence[Row], sort: Sort) -> None:

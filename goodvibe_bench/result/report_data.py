@@ -4,7 +4,6 @@ Every figure comes from the leaderboard, the comparison or the judge's card; tex
 """
 
 import json
-import math
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
-from goodvibe_bench.result import form, instrument, leaderboard
+from goodvibe_bench.result import form, instrument, leaderboard, utility
 from goodvibe_bench.result.compare import Comparison, Side, compare
 from goodvibe_bench.result.pool import Entry, base_of, entries
 from goodvibe_bench.result.score import estimates
@@ -150,18 +149,7 @@ def points(results: Mapping[Path, Result], keys: Mapping[Path, str]) -> list[dic
         }
         kept = {"key": keys[path], "model": one.model.id, "method": one.method, "seed": one.seed}
         both = {"secure": share(rates["secure_rate"]), "valid": share(rates["valid_rate"])}
-        found.append(kept | both | {"costs": costs, "utility": utility_of(one)})
-    return found
-
-
-def utility_of(result: Result) -> dict[str, float]:
-    """Return what the model can still do besides, by "task metric": lm-eval's figures; empty where not measured."""
-    block = getattr(result, "utility", None)
-    found: dict[str, float] = {}
-    for task, metrics in block.items() if isinstance(block, Mapping) else ():
-        for metric, value in metrics.items() if isinstance(metrics, Mapping) else [("", metrics)]:
-            if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
-                found[f"{task} {str(metric).removesuffix(',none')}".strip()] = float(value)
+        found.append(kept | both | {"costs": costs, "utility": utility.scores(one)})
     return found
 
 

@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Callable, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from goodvibe_bench.metric.rate import clustered_rate
@@ -29,6 +30,8 @@ def outcome_row(record: Record) -> dict[str, Any]:
         "parses": record.code.parses,
         "unusable": record.code.unusable,
         "tokens": record.completion.tokens,
+        "asked": record.asked,
+        "lines": sum(bool(line.strip()) for line in record.code.text.splitlines()),
     }
     others = {verdict.judge: _verdict(verdict) for verdict in record.others}
     return row | ({"others": others} if others else {})
@@ -71,9 +74,27 @@ def metrics(rows: Sequence[dict[str, Any]], judges: Sequence[Mapping[str, Any]] 
 def _by_judge(
     rows: Sequence[dict[str, Any]], first: Mapping[str, Any], others: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    keys = _keys(estimates(rows)) | correct.keys(correct.corrected(rows, instrument.calibrations(first)))
+    keys = (
+        _keys(estimates(rows))
+        | _side_effects(rows)
+        | correct.keys(correct.corrected(rows, instrument.calibrations(first)))
+    )
     more = {judge["name"]: _by_judge(instrument.seen_by(rows, judge["name"]), judge, ()) for judge in others}
     return keys | ({"other_judges": more} if more else {})
+
+
+def _side_effects(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return what shows a model that is safer because it does less: the share that does what was asked, and lines.
+
+    Lines are the median of usable code. Both are left out where there is nothing to count, as in results of before.
+    """
+    asked = [(family(row), row["asked"]) for row in rows if row.get("asked") is not None]
+    lines = [row["lines"] for row in rows if row["unusable"] is None and row.get("lines")]
+    keys: dict[str, Any] = {}
+    if asked:
+        found = clustered_rate(asked)
+        keys |= {"asked_rate,none": found.value, "asked_rate_interval,none": [found.low, found.high]}
+    return keys | ({"asked_samples": len(asked)} if asked else {}) | ({"lines,median": median(lines)} if lines else {})
 
 
 def _keys(found: dict[str, Estimate]) -> dict[str, Any]:

@@ -194,6 +194,7 @@ def fit(
     seed: int,
     scratch: Path,
     progress: Callable[[int, int, float], None] = lambda step, steps, loss: None,
+    report_to: str | None = None,
 ) -> Account:
     """Train `model` in place on `examples` and return the account.
 
@@ -205,7 +206,7 @@ def fit(
     watch = _Watch(account, progress)
     loop = _Loop(
         model=model,
-        args=_arguments(model, training, seed, scratch),
+        args=_arguments(model, training, seed, scratch, report_to),
         train_dataset=_Rows(examples),
         data_collator=objective.collate,
         callbacks=[watch],
@@ -249,7 +250,7 @@ def _sizes(checkpoint: Path) -> dict[str, int]:
     return {str(path.relative_to(checkpoint)): path.stat().st_size for path in sorted(files)}
 
 
-def _arguments(model: Any, training: Training, seed: int, scratch: Path) -> TrainingArguments:
+def _arguments(model: Any, training: Training, seed: int, scratch: Path, report_to: str | None) -> TrainingArguments:
     share = max(1, training.batch_size // processes.count())
     micro = min(training.micro_batch_size, share)
     return TrainingArguments(
@@ -270,7 +271,7 @@ def _arguments(model: Any, training: Training, seed: int, scratch: Path) -> Trai
         save_strategy="steps",
         save_steps=training.save_every,
         save_total_limit=2,
-        report_to=[],
+        report_to=[report_to] if report_to else [],
         disable_tqdm=True,
         seed=seed,
         data_seed=seed,

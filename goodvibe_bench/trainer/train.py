@@ -50,6 +50,7 @@ def train(
     seed: int,
     scratch: Path,
     progress: Progress = lambda stage, done, total, text: None,
+    report_to: str | None = None,
 ) -> TrainReport:
     """Train `loaded.model` on the secure sides of `pairs`, fold back, put the plain model in its place; report.
 
@@ -74,7 +75,7 @@ def train(
     total = parameter_count(loaded.model)
     attached = attach(loaded.model, spec, found.selection if found else None, seed)
     trainable = attached.trainable()
-    account, below = _fit(attached, objective, examples, training, seed, scratch / "trainer", progress)
+    account, below = _fit(attached, objective, examples, training, seed, scratch / "trainer", progress, report_to)
     loaded.model, fold_error = fold(attached)
     shutil.rmtree(scratch / "trainer", ignore_errors=True)
     return _report(
@@ -110,6 +111,7 @@ def _fit(
     seed: int,
     scratch: Path,
     progress: Progress,
+    report_to: str | None,
 ) -> tuple[Account, list[tuple[int, int]]]:
     """Run the loop, on the top layers alone where the spec says so; return also the shapes of the passes below them."""
     started, below = time.monotonic(), []
@@ -126,6 +128,7 @@ def _fit(
             seed=seed,
             scratch=scratch,
             progress=lambda step, steps, loss: progress("train", step, steps, f"loss {loss:.3f}"),
+            report_to=report_to,
         )
     account.seconds += below_seconds
     return account, below

@@ -166,10 +166,6 @@ def test_several_languages_have_rows_of_their_own(tmp_path: Path) -> None:
     assert [row["language"] for row in found] == ["all", "cpp", "java"]
 
 
-def test_no_utility_is_invented() -> None:
-    assert report_data.utility_of(result(outcomes(secure=1))) == {}
-
-
 def test_a_judge_of_the_project_brings_its_card() -> None:
     block: dict[str, Any] = {"name": "panel", "digest": "d", "calibration": {"cpp": calibration().model_dump()}}
     (found,) = report_data.judges([result(outcomes(secure=1), judge=block)])

@@ -1,0 +1,165 @@
+"""What tuning did to everything but security: paired differences of utility, of doing what was asked, and forgetting.
+
+It reads results only. Metrics go by lm-eval's names; nothing is measured here.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from goodvibe_bench.metric.paired import PairedDifference, non_inferior, paired_difference
+from goodvibe_bench.result.pool import base_of, entries
+from goodvibe_bench.result.sample import family, sample_key
+from goodvibe_bench.types import Noun, Result
+
+QUOTED = {
+    "arc_challenge": ("acc_norm,none",),
+    "gsm8k": ("exact_match,strict-match", "exact_match,flexible-extract"),
+    "gsm8k_local": ("exact_match,strict-match", "exact_match,flexible-extract"),
+    "mmlu": ("acc,none",),
+    "small_choice": ("acc,none",),
+}
+"""The metrics that count, by task; every one that is right or wrong a sample where a task is not named."""
+ASKED = "asked"
+"""In place of a task: the run's own prompts that name what they want."""
+MARGIN = 0.02
+
+
+class Delta(Noun):
+    """One metric after minus before, on the same questions."""
+
+    task: str
+    metric: str
+    languages: tuple[str, ...]
+    """Of the model, where a method has one for each; else all of the run."""
+    before: float
+    after: float
+    difference: PairedDifference
+    margin: float
+    state: Literal["kept", "dropped", "inconclusive"]
+    """Whether a fall by more than the margin is ruled out, proven, or neither."""
+
+
+class Forgetting(Noun):
+    """Nats a token on fixed texts."""
+
+    languages: tuple[str, ...]
+    before: float
+    after: float
+    tokens: int
+
+
+def deltas(result: Result, base: Result, margin: float | None = None) -> list[Delta]:
+    """Return every quoted metric that both results have on the same questions, and the asked rate.
+
+    `margin` is a share; that of the result when None.
+    """
+    settings = result.utility.get("settings", {})
+    allowed = settings.get("margin", MARGIN) if margin is None else margin
+    found: list[Delta] = []
+    old = (base.utility.get("models") or [{"tasks": {}}])[0]["tasks"]
+    for model in result.utility.get("models", ()):
+        for task, new in model["tasks"].items():
+            for metric in _metrics(task, new):
+                pairs = _pairs(old.get(task), new, metric)
+                found += [_delta(task, metric, model["languages"], pairs, allowed)] if pairs else []
+    asked = _asked(result, base)
+    return found + ([_delta(ASKED, "asked_rate,none", (), asked, allowed)] if asked else [])
+
+
+def scores(result: Result) -> dict[str, float]:
+    """Return the share right by "task metric", over the questions of all trained models; empty where not measured."""
+    right: dict[str, list[bool]] = {}
+    for model in result.utility.get("models", ()):
+        for task, found in model["tasks"].items():
+            for metric in _metrics(task, found):
+                answers = "".join(one["correct"].get(metric, "") for one in found["samples"].values())
+                right.setdefault(f"{task} {metric}", []).extend(letter == "1" for letter in answers)
+    return {name: sum(found) / len(found) for name, found in right.items() if found}
+
+
+def forgetting(result: Result) -> list[Forgetting]:
+    """Return the loss before and after training, for every trained model."""
+    return [
+        Forgetting(
+            languages=tuple(model["languages"]),
+            before=model["forgetting"]["before"]["cross_entropy"],
+            after=model["forgetting"]["after"]["cross_entropy"],
+            tokens=model["forgetting"]["after"]["tokens"],
+        )
+        for model in result.utility.get("models", ())
+        if model["forgetting"]
+    ]
+
+
+def lines(results: Sequence[Result]) -> list[str]:
+    """Return a line for every difference over the base that is among the results, and for every loss."""
+    found, known = [], entries(results, by_seed=True)
+    for entry in known:
+        result, before = entry.one, base_of(entry, known)
+        base = before.one if before else None
+        found += [f"{result.method}: {_said(delta)}" for delta in (deltas(result, base) if base else [])]
+        found += [
+            f"{result.method}: loss on fixed texts {one.before:.3f} -> {one.after:.3f} nats a token, "
+            f"{one.tokens} tokens{_where(one.languages, result)}"
+            for one in forgetting(result)
+        ]
+    return found
+
+
+def _where(languages: Sequence[str], result: Result) -> str:
+    several = len(result.utility.get("models", ())) > 1
+    return f" (model for {', '.join(languages)})" if several else ""
+
+
+def _said(delta: Delta) -> str:
+    one, points = delta.difference, f"{100 * delta.margin:g} points"
+    what = {
+        "kept": f"kept within {points}",
+        "dropped": f"dropped by more than {points}",
+        "inconclusive": f"a drop of {points} is neither proven nor ruled out",
+    }[delta.state]
+    return (
+        f"{delta.task} {delta.metric} {100 * delta.before:.1f}% -> {100 * delta.after:.1f}%, "
+        f"{100 * one.value:+.1f} [{100 * one.low:.1f}, {100 * one.high:.1f}] points, n {one.n}: {what}"
+    )
+
+
+def _metrics(task: str, found: dict[str, Any]) -> Sequence[str]:
+    every = [name for one in found["samples"].values() for name in one["correct"]]
+    return QUOTED.get(task) or tuple(dict.fromkeys(every))
+
+
+def _pairs(old: dict[str, Any] | None, new: dict[str, Any], metric: str) -> list[tuple[str, bool, bool]]:
+    """Return (question, right before, right after), of sub-tasks with the same questions on both sides."""
+    before = (old or {"samples": {}})["samples"]
+    return [
+        (f"{name}/{place}", was == "1", now == "1")
+        for name, found in new["samples"].items()
+        if metric in found["correct"] and before.get(name, {}).get("docs") == found["docs"]
+        for place, (was, now) in enumerate(zip(before[name]["correct"][metric], found["correct"][metric], strict=True))
+    ]
+
+
+def _asked(result: Result, base: Result) -> list[tuple[str, bool, bool]]:
+    old = {sample_key(row): row["asked"] for row in base.outcomes if row.get("asked") is not None}
+    return [
+        (family(row), old[sample_key(row)], row["asked"])
+        for row in result.outcomes
+        if row.get("asked") is not None and sample_key(row) in old
+    ]
+
+
+def _delta(
+    task: str, metric: str, languages: Sequence[str], pairs: list[tuple[str, bool, bool]], margin: float
+) -> Delta:
+    difference = paired_difference(pairs)
+    return Delta(
+        task=task,
+        metric=metric,
+        languages=tuple(languages),
+        before=sum(before for _, before, _ in pairs) / len(pairs),
+        after=sum(after for _, _, after in pairs) / len(pairs),
+        difference=difference,
+        margin=margin,
+        state=non_inferior(difference, margin),
+    )
