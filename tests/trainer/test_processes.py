@@ -1,4 +1,7 @@
-"""Two processes that `accelerate launch` starts train to the weights that one process trains to."""
+"""Two processes of one launcher train to the weights that one process trains to.
+
+torchrun starts them, as `accelerate launch` does on GPUs: with --cpu accelerate starts one process whatever it is told.
+"""
 
 import json
 import os
@@ -24,14 +27,14 @@ batch_size = 4
 micro_batch_size = 2
 """
 KINDS = {"goodvibe": "top_k = 4\nsamples = 8", "full": ""}
-LAUNCH = ("accelerate.commands.launch", "--cpu", "--num_processes", "2", "--num_machines", "1")
+LAUNCH = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m")
 
 
 def _trained(folder: Path, name: str, launched: bool) -> dict[str, torch.Tensor]:
     words = ["goodvibe_bench", "train", "--model", str(folder / "model"), "--method", str(folder / "short.toml")]
     words += ["--tasks", "go", "--train-limit", "8", "--dtype", "float32", "--scratch", str(folder / name), "--json"]
-    launch = [*LAUNCH, "--mixed_precision", "no", "--dynamo_backend", "no", "-m"] if launched else []
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+    launch = LAUNCH if launched else ()
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "ACCELERATE_USE_CPU": "true"}
     environment = {key: value for key, value in environment.items() if key not in {"RANK", "WORLD_SIZE", "LOCAL_RANK"}}
     done = subprocess.run(
         [sys.executable, "-m", *launch, *words], capture_output=True, text=True, env=environment, timeout=300
@@ -39,7 +42,10 @@ def _trained(folder: Path, name: str, launched: bool) -> dict[str, torch.Tensor]
     assert done.returncode == 0, done.stderr[-3000:]
     report = json.loads(done.stdout)
     assert len(report) == 1
-    return load_file(Path(report[0]["folder"]) / "model.safetensors")
+    folder = Path(report[0]["folder"])
+    note = json.loads((folder / "goodvibe.json").read_text())
+    assert note["report"]["details"]["processes"] == (2 if launched else 1)
+    return load_file(folder / "model.safetensors")
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
