@@ -180,14 +180,14 @@ def _run_method(
 ) -> tuple[Result, Path]:
     records: list[Record] = []
     models: list[Trained] = []
-    for group in _groups(trainer, tasks):
+    groups = _groups(trainer, tasks)
+    for group in groups:
         model = train(request, base, trainer, group, show)
         models.append(model)
         completions = generating.generate(request, model.name, model.noun, group, show)
         records += judged(completions, group, fitted[0], show, others=fitted[1:])
-    languages = [[task.language for task in group] for group in _groups(trainer, tasks)]
-    names = [(one.name, one.noun, said) for one, said in zip(models, languages, strict=True)]
-    side_effects = utility.block(request, base, names, show)
+    named = [(one.name, one.noun, [task.language for task in group]) for one, group in zip(models, groups, strict=True)]
+    side_effects = utility.block(request, base, named, show)
     result = assemble(
         request.model_dump(mode="json", exclude={"methods", "output", "scratch", "data"} | BESIDE),
         trainer,
@@ -200,7 +200,7 @@ def _run_method(
         code_digest(),
     ).model_copy(update={"utility": side_effects})
     path = write(request, result, records, show)
-    for model, group in zip(models, _groups(trainer, tasks), strict=True):
+    for model, group in zip(models, groups, strict=True):
         _publish(request, base, model, result, [task.name for task in group], show)
     return result, path
 

@@ -47,6 +47,8 @@ judge-train = 0.0
 calibration = 0.0
 held-out = 0.0
 """
+PARTS = 6
+"""Of the points at which a run is killed; tests of them run side by side."""
 MEASURED = re.compile(r"date|created_at|.*seconds|.*time|tokens_per_second|peak_memory_bytes|accelerator_memory_max")
 """Keys of a result and a record that a clock or the system's memory decides."""
 
@@ -188,15 +190,16 @@ def _points(stages: list[str], wanted: int) -> list[int]:
     return sorted(spread)
 
 
+@pytest.mark.parametrize("part", range(PARTS))
 def test_a_run_killed_at_any_point_ends_as_if_it_had_not_been(
-    zygote: Zygote, words: list[str], undisturbed: Any, tmp_path: Path
+    zygote: Zygote, words: list[str], undisturbed: Any, tmp_path: Path, part: int
 ) -> None:
     expected, stages = undisturbed
     points = _points(stages, 20)
     hit = {stage: sum(stages[point - 1] == stage for point in points) for stage in STAGES}
     assert len(points) >= 40
     assert min(hit.values()) >= 3, hit
-    for point in points:
+    for point in points[part::PARTS]:
         folder = tmp_path / str(point)
         folder.mkdir()
         killed, again = zygote.run(folder, words, kill_at=point), zygote.run(folder, words)

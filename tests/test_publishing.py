@@ -11,17 +11,14 @@ import pytest
 from huggingface_hub import ModelCard
 
 from goodvibe_bench.errors import UsageError
-from goodvibe_bench.generator.sampling import Sampling
 from goodvibe_bench.progress import Show
 from goodvibe_bench.publishing import check, write_card
 from goodvibe_bench.request import Request
 from goodvibe_bench.run import run, train_only
 from goodvibe_bench.trainer import reporting
 from goodvibe_bench.types import Record
-from tests.tiny import tiny_folder
+from tests.short import short_request
 
-TRAINER = 'description = "x"\n[tuner]\nkind = "lora"\nrank = 2\n[training]\nepochs = 1\nlearning_rate = 0.05\n'
-JUDGE = 'description = "x"\n[judge]\nkind = "scripted"\nunsafe_words = ["strcpy"]\n'
 TOKEN = "hf_very_secret_0123456789"
 PUSH = "import sys; from pathlib import Path; from goodvibe_bench.publishing import push; print(push(Path(sys.argv[1]), 'me/tuned'))"
 
@@ -84,21 +81,7 @@ def hub(request: pytest.FixtureRequest) -> Iterator[Hub]:
 
 @pytest.fixture
 def request_(tmp_path: Path) -> Request:
-    (tmp_path / "short.toml").write_text(TRAINER)
-    (tmp_path / "double.toml").write_text(JUDGE)
-    return Request(
-        model=str(tiny_folder(tmp_path / "model")),
-        methods=(str(tmp_path / "short.toml"),),
-        tasks=("cpp",),
-        judges=(str(tmp_path / "double.toml"),),
-        uncalibrated=True,
-        limit=3,
-        train_limit=4,
-        dtype="float32",
-        sampling=Sampling(max_new_tokens=8),
-        output=tmp_path / "results",
-        scratch=tmp_path / "scratch",
-    )
+    return short_request(tmp_path, {})
 
 
 def _push(folder: Path, hub: Hub) -> subprocess.CompletedProcess[str]:

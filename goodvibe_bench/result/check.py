@@ -92,7 +92,7 @@ def check(before: Side, after: Side, limits: Limits) -> Check:
     judge = after.one.judge["name"]
     secure, *languages = (one for one in comparison.differences if (one.rate, one.judge) == ("secure", judge))
     answer = non_inferior(secure.difference, limits.margin)
-    rows = [row for one in after.results.values() for row in one.outcomes]
+    rows = [row for one in after.ones for row in one.outcomes]
     rates = estimates(rows)
     floors = _floors(rates, limits)
     word = _word(answer, floors)
@@ -155,21 +155,21 @@ def _prompts_needed(secure: Difference, limits: Limits, prompts: int) -> int | N
 
 
 def _notes(comparison: Comparison, before: Side, after: Side) -> list[str]:
-    used = [{one.seed for one in results} for results in zip(*by_seed(before, after), strict=True)]
+    used = [{one.seed for one in results} for results in zip(*by_seed(before.ones, after.ones), strict=True)]
     idle = [
         f"{side.name}: seeds {', '.join(map(str, sorted(left)))} left out of the test, the other side has none of them"
         for side, seeds in zip((before, after), used, strict=True)
-        if (left := {one.seed for one in side.results.values()} - seeds)
+        if (left := {one.seed for one in side.ones} - seeds)
     ]
-    known = [*before.results.values(), *after.results.values()]
+    known = [*before.ones, *after.ones]
     return [*comparison.notes, *idle, *drift.untold(known, after.one.judge["name"])]
 
 
 def _refuse_unequal(before: Side, after: Side) -> None:
     faults: list[str] = []
     first, judge = before.one, _judges(after.one)[0]
-    labelled = [(one, _judges(one)) for one in before.results.values()]
-    labelled += [(one, _judges(one)[:1]) for one in after.results.values()]
+    labelled = [(one, _judges(one)) for one in before.ones]
+    labelled += [(one, _judges(one)[:1]) for one in after.ones]
     for one, judges in labelled:
         faults += unequal_settings(first, one)
         if one.task_hashes != first.task_hashes:
@@ -177,7 +177,7 @@ def _refuse_unequal(before: Side, after: Side) -> None:
         if judge not in judges:
             faults.append(f"judges differ: {judge[0]} (digest {judge[1]}) did not label {one.method} (seed {one.seed})")
     faults += drift.drifted(first, [one for one, _ in labelled], judge[0])
-    faults += [line for old, new in by_seed(before, after) for line in _unequal_samples(old, new)]
+    faults += [line for old, new in by_seed(before.ones, after.ones) for line in _unequal_samples(old, new)]
     if faults:
         raise UsageError(
             f"{after.name} cannot be checked against {before.name}, they were not made alike: "

@@ -28,8 +28,12 @@ class Side:
     results: dict[Path, Result]
 
     @property
+    def ones(self) -> list[Result]:
+        return list(self.results.values())
+
+    @property
     def one(self) -> Result:
-        return next(iter(self.results.values()))
+        return self.ones[0]
 
 
 class Difference(Noun):
@@ -124,16 +128,11 @@ def compare(before: Side, after: Side, confidence: float = 0.95) -> Comparison:
     )
 
 
-def by_seed(before: Side, after: Side) -> list[tuple[Result, Result]]:
+def by_seed(before: Sequence[Result], after: Sequence[Result]) -> list[tuple[Result, Result]]:
     """Return the results that are compared with one another: of one seed, or a single one with all of the other side.
 
     A seed that only one side has is left out.
     """
-    return same_seeds(list(before.results.values()), list(after.results.values()))
-
-
-def same_seeds(before: Sequence[Result], after: Sequence[Result]) -> list[tuple[Result, Result]]:
-    """Return the same as `by_seed` for two lists of results."""
     lone = 1 in (len(before), len(after))
     return [(old, new) for old in before for new in after if lone or old.seed == new.seed]
 
@@ -190,7 +189,7 @@ def _pairs(before: Side, after: Side) -> list[tuple[tuple[int, int], dict[str, A
         why = f"{', '.join(differing)} changed in between" if differing else "they share no task"
         raise UsageError(f"{before.name} and {after.name} cannot be compared: {why}. Run one of them again.")
     found = []
-    for old, new in by_seed(before, after):
+    for old, new in by_seed(before.ones, after.ones):
         rows = {sample_key(row): row for row in old.outcomes}
         found += [((old.seed, new.seed), rows[sample_key(row)], row) for row in new.outcomes if sample_key(row) in rows]
     if not found:

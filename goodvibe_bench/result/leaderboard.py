@@ -11,7 +11,7 @@ from typing import Any, Literal
 from typing_extensions import TypedDict
 
 from goodvibe_bench.result import instrument, ranking, utility
-from goodvibe_bench.result.compare import same_seeds, settings
+from goodvibe_bench.result.compare import by_seed, settings
 from goodvibe_bench.result.correct import CorrectedRate, corrected
 from goodvibe_bench.result.pool import Entry, base_of, entries
 from goodvibe_bench.result.sample import sample_key
@@ -124,7 +124,7 @@ def _row(number: int, entry: Entry, base: Entry | None, language: str | None, ra
         "utility": _utility(entry, base),
         "pareto": None,
         "cost": "flops",
-        **_cost(entry),
+        **costs(entry.results),
         "settings": settings(one),
         "judges": seen,
         "gain_flag": flag(seen),
@@ -135,24 +135,27 @@ def _row(number: int, entry: Entry, base: Entry | None, language: str | None, ra
 def _pairs(base: Entry, entry: Entry, language: str | None) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Return (row of the base, row of the entry) for every sample that both have, seed by seed."""
     found = []
-    for before, after in same_seeds(base.results, entry.results):
+    for before, after in by_seed(base.results, entry.results):
         old = {sample_key(row): row for row in before.outcomes if language in {None, row["language"]}}
         found += [(old[sample_key(row)], row) for row in after.outcomes if sample_key(row) in old]
     return found
 
 
-def _cost(entry: Entry) -> Any:
+def costs(results: Sequence[Result]) -> dict[str, Any]:
+    """Return what training a method's results took, as in Row: trainable_parameters, flops, peak_memory_bytes and
+    training_seconds; all None for samples made elsewhere, whose costs nobody knows.
+    """
     keys = ("trainable_parameters", "flops", "peak_memory_bytes", "training_seconds")
-    if "source" in entry.one.config:  # samples made elsewhere: nobody knows what they cost
+    if "source" in results[0].config:
         return dict.fromkeys(keys)
-    reports = [report for result in entry.results for report in result.training]
+    reports = [report for result in results for report in result.training]
     flops = [report.flops.training + report.flops.attribution for report in reports if report.flops]
     seconds = sum(report.training_seconds + report.attribution_seconds for report in reports)
     return {
         "trainable_parameters": max((report.trainable_parameters for report in reports), default=0),
-        "flops": round(sum(flops) / len(entry.results)) if len(flops) == len(reports) else None,
+        "flops": round(sum(flops) / len(results)) if len(flops) == len(reports) else None,
         "peak_memory_bytes": max((report.peak_memory_bytes for report in reports), default=0),
-        "training_seconds": seconds / len(entry.results),
+        "training_seconds": seconds / len(results),
     }
 
 

@@ -141,15 +141,9 @@ def points(results: Mapping[Path, Result], keys: Mapping[Path, str]) -> list[dic
     found = []
     for path, one in results.items():
         rates = estimates(one.outcomes)
-        flops = [report.flops.training + report.flops.attribution for report in one.training if report.flops]
-        costs = {
-            "training_seconds": sum(report.training_seconds + report.attribution_seconds for report in one.training),
-            "trainable_parameters": max((report.trainable_parameters for report in one.training), default=0),
-            "flops": sum(flops) if len(flops) == len(one.training) else None,
-        }
         kept = {"key": keys[path], "model": one.model.id, "method": one.method, "seed": one.seed}
         both = {"secure": share(rates["secure_rate"]), "valid": share(rates["valid_rate"])}
-        found.append(kept | both | {"costs": costs, "utility": utility.scores(one)})
+        found.append(kept | both | {"costs": leaderboard.costs([one]), "utility": utility.scores(one)})
     return found
 
 
@@ -186,19 +180,20 @@ def _figures(judge: Mapping[str, Any]) -> dict[str, Any]:
 def _card(judge: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the judge's definition and card say, of a judge that comes with the project.
 
-    A name is looked up among the project's, so that no path is made of it.
+    A name is looked up among the project's, so that no path is made of it. Read as plain data: whoever reads results
+    needs no judge.
     """
     if judge["name"] not in catalog.names("judges"):
         return {"card": None, "card_note": "No card: this judge is none of those that come with the project."}
     folder = catalog.root() / "judges"
-    description = tomllib.loads((folder / f"{judge['name']}.toml").read_text(encoding="utf-8")).get("description", "")
+    about = tomllib.loads((folder / f"{judge['name']}.toml").read_text(encoding="utf-8")).get("description", "")
     path = folder / judge["name"] / "card.json"
     if not path.is_file():
-        return {"card": None, "card_note": "No card: this judge was never fitted or calibrated.", "about": description}
+        return {"card": None, "card_note": "No card: this judge was never fitted or calibrated.", "about": about}
     card = json.loads(path.read_text(encoding="utf-8"))
     same = card.get("calibration") == judge.get("calibration")
     return {
-        "about": description,
+        "about": about,
         "card_note": "" if same else "The judge was calibrated again since: its card is not of these results' figures.",
         "card": {
             "sources": instrument.calibrated_on(card.get("data", {}), card.get("recipe", {})),

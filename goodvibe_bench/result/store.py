@@ -147,6 +147,15 @@ def alone(lock: Path, wait: Callable[[], None] = lambda: None) -> Iterator[None]
         held.release()
 
 
+def kept_json(path: Path, make: Callable[[], Any]) -> Any:
+    """Return the JSON data in `path`; `make` must write it where it is not there, or damaged."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        make()
+    return json.loads(path.read_bytes())
+
+
 def keep(path: Path, rows: Iterable[BaseModel]) -> None:
     """Append rows, each with a digest of what it says, and force them to the disk; a torn last line is cut off first.
 

@@ -1,5 +1,6 @@
 """Memory of a training: its peak, what is free, and whether gradient checkpointing is needed. It frees nothing."""
 
+import platform
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -25,6 +26,13 @@ def needs_checkpointing(
     """
     estimate = meta_step.peak_memory(config, spec, batch, dtype)
     return estimate.total - estimate.weights > ROOM * free_memory(device)
+
+
+def device_name(device: torch.device) -> str:
+    """Return what a device is called: its maker's name, or "cpu" with its kind and the threads in use."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return f"{device.type}, {platform.machine()}, {torch.get_num_threads()} threads"
 
 
 def free_memory(device: torch.device) -> int:

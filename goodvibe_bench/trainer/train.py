@@ -18,10 +18,10 @@ from goodvibe_bench.model.linears import parameter_count
 from goodvibe_bench.model.load import Loaded
 from goodvibe_bench.objective.sft import SftObjective
 from goodvibe_bench.objective.training import Training
-from goodvibe_bench.trainer import cost, meta_step
+from goodvibe_bench.trainer import cost, meta_step, processes
 from goodvibe_bench.trainer.definition import TrainerDefinition
 from goodvibe_bench.trainer.loop import Account, fit
-from goodvibe_bench.trainer.memory import needs_checkpointing
+from goodvibe_bench.trainer.memory import device_name, needs_checkpointing
 from goodvibe_bench.trainer.neurons import FoundNeurons, find_neurons
 from goodvibe_bench.trainer.top import hidden_below, top_only
 from goodvibe_bench.tuner.attach import Attached, attach, fold
@@ -66,6 +66,7 @@ def train(
     if training.checkpointing == "auto":
         training = training.model_copy(update={"checkpointing": _too_big(loaded, spec, examples, training)})
     details: dict[str, Any] = {"left_out_too_long": len(pairs) - len(examples), "training": training.model_dump()}
+    details |= {"device": device_name(loaded.device), "processes": processes.count()}
     scratch.mkdir(parents=True, exist_ok=True)
     found = None
     if isinstance(spec, GoodVibeSpec):

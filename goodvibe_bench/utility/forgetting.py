@@ -21,9 +21,7 @@ def loss(request: Request, name: str, model: types.Model) -> dict[str, Any]:
     rows = [json.loads(line) for line in lines]
     words = [model.digest, request.dtype, rows, catalog.code_digest("model", "utility")]
     path = store.writable(request.scratch / "utility") / f"loss-{catalog.digest(words)}.json"
-    if not path.is_file():
-        store.write_text(path, json.dumps(_measure(request, name, rows)))
-    return json.loads(path.read_text())
+    return store.kept_json(path, lambda: store.write_text(path, json.dumps(_measure(request, name, rows))))
 
 
 def _measure(request: Request, name: str, rows: list[dict[str, str]]) -> dict[str, Any]:

@@ -75,15 +75,8 @@ def evaluate(request: Request, name: str, model: types.Model, task: str, show: S
     words += [request.dtype, backend(request), catalog.code_digest("utility")]
     folder = store.writable(request.scratch / "utility").resolve()
     path = folder / f"{catalog.digest(words)}.json"
-    if not path.is_file():
-        _run(
-            _job(request, name, task, config),
-            path,
-            folder if config else None,
-            f"{model.trained_by or 'base'} {task}",
-            show,
-        )
-    return json.loads(path.read_text())
+    job, title = _job(request, name, task, config), f"{model.trained_by or 'base'} {task}"
+    return store.kept_json(path, lambda: _run(job, path, folder if config else None, title, show))
 
 
 def backend(request: Request) -> str:

@@ -166,6 +166,13 @@ def test_several_languages_have_rows_of_their_own(tmp_path: Path) -> None:
     assert [row["language"] for row in found] == ["all", "cpp", "java"]
 
 
+def test_what_samples_made_elsewhere_cost_is_not_known(tmp_path: Path) -> None:
+    own, foreign = result(outcomes(secure=1)), result(outcomes(secure=1), config={"source": "samples.jsonl"})
+    points = [report.data(_written(tmp_path, one))["points"][0]["costs"] for one in (own, foreign)]
+    assert points[0]["training_seconds"] == 0
+    assert set(points[1].values()) == {None}
+
+
 def test_a_judge_of_the_project_brings_its_card() -> None:
     block: dict[str, Any] = {"name": "panel", "digest": "d", "calibration": {"cpp": calibration().model_dump()}}
     (found,) = report_data.judges([result(outcomes(secure=1), judge=block)])

@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from goodvibe_bench.errors import UsageError
-from goodvibe_bench.generator.sampling import Sampling
 from goodvibe_bench.progress import Show
 from goodvibe_bench.request import Request
 from goodvibe_bench.result.store import read_result
@@ -15,32 +14,15 @@ from goodvibe_bench.utility.forgetting import loss
 from goodvibe_bench.utility.harness import check, evaluate, require
 from goodvibe_bench.utility.tasks import LOCAL, content_digest, local_config
 from tests.conftest import Call
-from tests.tiny import tiny_folder, tiny_model
+from tests.short import short_request
+from tests.tiny import tiny_model
 
 installed = pytest.mark.skipif(importlib.util.find_spec("lm_eval") is None, reason="lm-eval is not installed")
-TRAINER = 'description = "x"\n[tuner]\nkind = "lora"\nrank = 2\n[training]\nepochs = 4\nlearning_rate = 0.05\n'
-JUDGE = 'description = "x"\n[judge]\nkind = "scripted"\nunsafe_words = ["strcpy"]\n'
 
 
 @pytest.fixture
 def request_(tmp_path: Path) -> Request:
-    (tmp_path / "short.toml").write_text(TRAINER)
-    (tmp_path / "double.toml").write_text(JUDGE)
-    return Request(
-        model=str(tiny_folder(tmp_path / "model")),
-        methods=("none", str(tmp_path / "short.toml")),
-        tasks=("cpp",),
-        judges=(str(tmp_path / "double.toml"),),
-        uncalibrated=True,
-        limit=2,
-        train_limit=4,
-        dtype="float32",
-        sampling=Sampling(max_new_tokens=8),
-        utility=("small_choice",),
-        utility_limit=6,
-        output=tmp_path / "results",
-        scratch=tmp_path / "scratch",
-    )
+    return short_request(tmp_path, {"limit": 2, "utility": ("small_choice",), "utility_limit": 6}, base=True)
 
 
 def _gsm8k(folder: Path) -> Path:
@@ -72,6 +54,13 @@ def test_a_run_keeps_utility_and_forgetting_and_measures_neither_again(request_:
     again = run(request_, Show(quiet=True))
     assert [one.utility for one, _ in again] == [one.utility for one, _ in found]
     assert {one: one.stat().st_mtime_ns for one in files} == files
+    for damaged in files:
+        damaged.write_bytes(damaged.read_bytes()[:50])
+    mended = run(request_, Show(quiet=True))
+    assert [one.utility["models"][0]["tasks"]["small_choice"]["samples"] for one, _ in mended] == [
+        one.utility["models"][0]["tasks"]["small_choice"]["samples"] for one, _ in found
+    ]
+    assert mended[1][0].utility["models"][0]["forgetting"] == tuned.utility["models"][0]["forgetting"]
 
 
 @installed
