@@ -140,7 +140,7 @@ def _model(definition: Definition, spec: ModelJudge, how: Loading) -> Made:
     loaded = load_model(spec.base, dtype=how.dtype)
     if (folder / "adapter_config.json").is_file():
         loaded = with_adapter(loaded, folder)
-    judge = model.ModelJudge(definition.name, loaded, spec.max_code_tokens, progress=how.progress)
+    judge = model.ModelJudge(definition.name, loaded, spec.max_code_tokens, spec.bare, progress=how.progress)
     weights = [loaded.noun.digest, loaded.noun.adapter, how.dtype]
     if how.scratch:
         digest = cache.digest_scoring(definition.digest, weights, str(loaded.device))
