@@ -21,6 +21,8 @@ class Fit(Noun):
     """More labelled pairs, JSON Lines below the folder given by --data; by file and commit, a share is learned from."""
     file_share: float = Field(default=0.5, gt=0, le=1)
     """The share of each file's commits that may be learned from; the rest stays for transfer tests."""
+    share: float = Field(default=1.0, gt=0, le=1)
+    """The share of all families that is learned from, by a hash of their ids: below 1 for learning curves."""
     mend: bool = False
     """Whether rows whose only defect is stray tokens are learned from too, without them."""
     copies: int = Field(default=1, ge=1)

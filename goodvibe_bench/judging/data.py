@@ -45,7 +45,7 @@ def gather(recipe: Fit, data: Path | None, show: Show) -> tuple[list[Labelled], 
         licence = ", ".join(sorted({str(row.get("license") or "not said") for row in read_json_lines(path)}))
         counts = {"learn": 2 * len(pairs), "calibration": 0}
         sources[name] = counts | {"digest": catalog.digest([p.id for p in pairs]), "license": licence}
-    return learn, calibration, sources
+    return [item for item in learn if _hashed(item.family) < recipe.share], calibration, sources
 
 
 def _mended(name: str, data: Path | None) -> list[Pair]:
@@ -68,7 +68,12 @@ def _sides(pairs: Sequence[Pair]) -> list[Labelled]:
 
 def _learns(row: dict[str, Any], share: float) -> bool:
     commit = str(row.get("commit") or row.get("id"))
-    return int(sha256(commit.encode()).hexdigest()[:8], 16) / 2**32 < share
+    return _hashed(commit) < share
+
+
+def _hashed(name: str) -> float:
+    """Return a number in [0, 1) that depends on the name alone."""
+    return int(sha256(name.encode()).hexdigest()[:8], 16) / 2**32
 
 
 def _counts(row: dict[str, Any]) -> bool:
