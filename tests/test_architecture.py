@@ -15,7 +15,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = {
     0: {"types", "errors", "disk"},
     1: {"catalog"},
-    2: {"completion", "task", "model", "metric"},
+    2: {"completion", "task", "model", "metric", "engine"},
     3: {"objective", "neuron", "tuner"},
     4: {"trainer", "generator", "judge"},
     5: {"anchor", "result", "run", "request", "generating", "judging", "foreign", "samples", "scoring", "reproduce"}
@@ -27,7 +27,7 @@ LEVELS = {
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 SIBLINGS_ALLOWED = {2, 3, 5}
 BANNED = {"utils", "common", "helpers", "base", "manager", "handler", "misc"}
-HEAVY = {"torch", "transformers", "peft", "datasets", "sklearn", "openai", "lm_eval"}
+HEAVY = {"torch", "transformers", "peft", "datasets", "sklearn", "openai", "lm_eval", "vllm"}
 LIGHT = {
     "types",
     "errors",
@@ -41,6 +41,7 @@ LIGHT = {
     "generating",
     "result",
     "utility",
+    "engine",
 }
 
 

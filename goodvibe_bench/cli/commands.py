@@ -32,6 +32,7 @@ from goodvibe_bench.cli.options import (
     Listed,
     Method,
     Model,
+    ModelArgs,
     Overrides,
     Push,
     Quality,
@@ -63,7 +64,7 @@ from goodvibe_bench.cli.printing import (
     table,
     without_secrets,
 )
-from goodvibe_bench.errors import UsageError
+from goodvibe_bench.errors import RunError, UsageError
 
 FULL = re.compile("No space left on device|File too large|quota exceeded|PytorchStreamWriter failed|iostream error")
 """What errors say when a disk takes no more; torch and safetensors raise kinds of their own."""
@@ -92,7 +93,8 @@ def run(
     tasks: Tasks = "cpp,java,swift,go",
     judge: Judges = "panel",
     uncalibrated: Uncalibrated = False,
-    backend: Annotated[str, typer.Option(help="What generates: transformers or openai.")] = "transformers",
+    backend: Annotated[str, typer.Option(help="What generates: auto, transformers, vllm or openai.")] = "auto",
+    model_args: ModelArgs = None,
     base_url: BaseUrl = None,
     concurrency: Concurrency = 16,
     timeout_seconds: Timeout = 300.0,
@@ -232,6 +234,9 @@ def main() -> None:
     except UsageError as error:
         sys.stderr.write(f"goodvibe-bench: {printable_lines(str(error))}\n")
         sys.exit(2)
+    except RunError as error:
+        sys.stderr.write(f"goodvibe-bench: {printable_lines(str(error))}\n{_next_command()}\n")
+        sys.exit(1)
     except Exception as error:
         if not FULL.search(str(error)):
             raise

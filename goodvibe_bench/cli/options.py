@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from goodvibe_bench.errors import UsageError
+from goodvibe_bench.errors import UsageError, nearest
 
 
 class Quality(StrEnum):
@@ -53,6 +53,14 @@ BaseUrl = Annotated[
     str | None,
     typer.Option("--base-url", "--base_url", help="Where --backend openai asks, such as http://localhost:8000/v1."),
 ]
+ModelArgs = Annotated[
+    str | None,
+    typer.Option(
+        "--model-args",
+        "--model_args",
+        help="KEY=VALUE,...: settings of --backend vllm by its own names, such as tensor_parallel_size=2.",
+    ),
+]
 Concurrency = Annotated[int, typer.Option(help="With --base-url: requests under way at once.")]
 Timeout = Annotated[float, typer.Option("--timeout", help="With --base-url: seconds that one try of a request has.")]
 Utility = Annotated[
@@ -72,6 +80,10 @@ ReportTo = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 
 
+OF_MODEL = ("dtype", "revision", "trust_remote_code", "seed")
+"""What --model_args may also say, as in lm-eval; each has an option of its own too."""
+
+
 def split(words: str) -> tuple[str, ...]:
     found = tuple(dict.fromkeys(word.strip() for word in words.split(",") if word.strip()))
     if not found:
@@ -82,6 +94,7 @@ def split(words: str) -> tuple[str, ...]:
 def request_from(words: dict[str, Any]) -> Any:
     """Return the words of a command as a Request. Raises UsageError for all that does not fit."""
     from goodvibe_bench import catalog
+    from goodvibe_bench.engine import Engine
     from goodvibe_bench.generator.sampling import Sampling
     from goodvibe_bench.generator.server import Server
     from goodvibe_bench.run import Request
@@ -90,12 +103,28 @@ def request_from(words: dict[str, Any]) -> Any:
     named |= {"judges": split(words["judge"])} if "judge" in words else {}
     named |= {"overrides": _pairs(words["overrides"]), "quality": words["quality"].value}
     named |= {"utility": split(words["utility"]) if words["utility"] else ()} if "utility" in words else {}
+    if words.get("model_args"):
+        named |= _model_args(words["model_args"], list(Engine.model_fields))
     if words.get("base_url") is not None:
         named["server"] = {key: value for key, value in words.items() if key in Server.model_fields}
     sampling = {"attempts": words.get("n_samples", 1)}
     sampling |= {key: value for key, value in words.items() if key in Sampling.model_fields}
     same = {key: value for key, value in words.items() if key in Request.model_fields}
+    sampling |= {"seed": named["seed"]} if "seed" in named else {}
     return catalog.parse(same | named | {"sampling": sampling}, Request, "run")
+
+
+def _model_args(text: str, of_engine: list[str]) -> dict[str, Any]:
+    """Return lm-eval's "key=value,..." as fields of a request. Raises UsageError for an unknown key."""
+    found = {}
+    for word in split(text):
+        key, equals, value = (part.strip() for part in word.partition("="))
+        valid = [*of_engine, *OF_MODEL]
+        if not equals or key not in valid:
+            raise UsageError(f"--model_args {word!r} is no KEY=VALUE with a known key. {nearest(key, valid)}")
+        found[key] = value
+    engine = {key: value for key, value in found.items() if key in of_engine}
+    return {key: value for key, value in found.items() if key in OF_MODEL} | ({"engine": engine} if engine else {})
 
 
 def _pairs(words: list[str] | None) -> dict[str, str]:
