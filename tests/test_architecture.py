@@ -20,20 +20,24 @@ LEVELS = {
     4: {"trainer", "generator", "judge"},
     5: {"anchor", "result", "run", "request", "generating", "judging", "foreign", "samples", "scoring", "reproduce"}
     | {"utility", "publishing"},
-    6: {"auditing", "doctor", "listing", "plan", "progress"},
-    7: {"cli"},
-    8: {"__main__"},
+    6: {"auditing", "doctor", "plan", "progress"},
+    7: {"experiment"},
+    8: {"listing"},
+    9: {"cli"},
+    10: {"__main__"},
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 SIBLINGS_ALLOWED = {2, 3, 5}
 BANNED = {"utils", "common", "helpers", "base", "manager", "handler", "misc"}
 HEAVY = {"torch", "transformers", "peft", "datasets", "sklearn", "openai", "lm_eval", "vllm"}
+HEAVY |= {"matplotlib", "ray", "fsspec"}
 LIGHT = {
     "types",
     "errors",
     "catalog",
     "cli",
     "doctor",
+    "experiment",
     "listing",
     "progress",
     "run",
@@ -181,4 +185,6 @@ def test_no_module_has_a_banned_name() -> None:
 
 def test_definitions_are_not_python() -> None:
     root = PACKAGE.parent
-    assert [path for kind in ("tasks", "judges", "trainers") for path in (root / kind).rglob("*.py")] == []
+    assert [
+        path for kind in ("tasks", "judges", "trainers", "experiments") for path in (root / kind).rglob("*.py")
+    ] == []

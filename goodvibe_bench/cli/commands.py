@@ -16,6 +16,7 @@ import typer
 
 from goodvibe_bench.cli import check as check_commands
 from goodvibe_bench.cli import doctor as doctor_commands
+from goodvibe_bench.cli import experiment as experiment_commands
 from goodvibe_bench.cli import judge as judge_commands
 from goodvibe_bench.cli import neurons as neurons_commands
 from goodvibe_bench.cli import report as report_commands
@@ -82,6 +83,7 @@ app.command()(results_commands.compare)
 app.command()(report_commands.report)
 app.command()(score_commands.score)
 app.command()(reproduce_commands.reproduce)
+app.command()(experiment_commands.experiment)
 app.command()(check_commands.check)
 app.command()(doctor_commands.doctor)
 
@@ -207,7 +209,7 @@ def list_definitions(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """List tasks, judges, trainers or carried models."""
+    """List tasks, judges, trainers, carried models or experiments."""
     from goodvibe_bench.listing import rows
 
     if not audit:
