@@ -341,6 +341,8 @@ READ = (
 @example(b'{"id": ' + b"9" * 5000 + b"}", "pairs")
 @example(b"[" * DEEP, "result")
 @example(b"[" * DEEP, "card")
+@example(b'{"a": ' + b"[" * 5000 + b"]" * 5000 + b"}", "model")
+@example(b"null", "model")
 @example(b"[" * DEEP, "prompts")
 @example(b"a = " + b"[" * DEEP, "trainer")
 @example(b"a = " + b"9" * 5000, "judge")

@@ -70,7 +70,7 @@ def load(
         tokenizer = AutoTokenizer.from_pretrained(
             source.folder, trust_remote_code=trust_remote_code, local_files_only=True
         )
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
         raise UsageError(f"Model {name!r} could not be loaded from {str(source.folder)!r}: {error}") from error
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
