@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "goodvibe_bench"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = {
-    0: {"types", "errors", "disk"},
+    0: {"types", "errors", "disk", "untrusted"},
     1: {"catalog"},
     2: {"completion", "task", "model", "metric", "engine"},
     3: {"objective", "neuron", "tuner"},
@@ -32,6 +32,7 @@ BANNED = {"utils", "common", "helpers", "base", "manager", "handler", "misc"}
 HEAVY = {"torch", "transformers", "peft", "datasets", "sklearn", "openai", "lm_eval", "vllm"}
 HEAVY |= {"matplotlib", "ray", "fsspec"}
 LIGHT = {
+    "untrusted",
     "types",
     "errors",
     "catalog",
@@ -130,7 +131,7 @@ def test_trainer_generator_and_judge_never_import_one_another() -> None:
 
 
 def test_results_are_read_without_models() -> None:
-    allowed = {"types", "errors", "disk", "catalog", "metric"}
+    allowed = {"types", "errors", "disk", "untrusted", "catalog", "metric"}
     assert [(_name(path), unit) for path, unit in ARROWS if _unit(path) == "result" and unit not in allowed] == []
 
 

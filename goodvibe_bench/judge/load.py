@@ -168,5 +168,9 @@ def _json(path: Path) -> Any:
 
     try:
         return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise UsageError(f"{path} is nested too deeply.") from error
     except ValueError as error:
         raise UsageError(f"{path} is not valid JSON: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
