@@ -2,9 +2,9 @@
 
 The signals' view `flow`: before each local name stands `in__` (it comes from outside: a parameter, an input, or made
 of one), `bounded__` (such a value was compared with a limit since), `checked__` (it was compared or handed to a check
-since, or comes out of an escape) or `freed__` (what it points to was given back). One pass in the order of the text, by
-the shape of the tree: it knows no types, no branches, no calls to other functions and no aliases, so a mark is a hint
-and no proof. A text that does not parse gets no marks.
+since, or comes out of an escape) or `freed__` (what it points to was given back or moved away). One pass in the order
+of the text, by the shape of the tree: it knows no types, no branches, no calls to other functions and no aliases, so a
+mark is a hint and no proof. A text that does not parse gets no marks.
 """
 
 import re
@@ -238,7 +238,7 @@ class _Pass:
 
     def _call(self, node: Node) -> None:
         name = _called(node)
-        if _FREES.fullmatch(name):
+        if _FREES.fullmatch(name) or _text(node).startswith("std::move("):
             for child in _arguments(node):
                 if child.type == self.name:
                     self.freed.append((node.start_byte, _text(child), self.marks.get(_text(child), "")))

@@ -88,3 +88,7 @@ def test_what_a_table_of_the_program_holds_does_not_come_from_outside() -> None:
 def test_what_frees_has_many_names() -> None:
     assert "use(freed__r)" in flow("void f() { R* r = get(); free_req(r); use(r); }", "cpp")
     assert "use(freed__d)" in flow("void f() { D* d = get(); xmlFreeDoc(d); use(d); }", "cpp")
+
+
+def test_what_was_moved_away_is_gone() -> None:
+    assert "freed__job->run()" in flow("void f(Ptr job) { queue.push(std::move(job)); job->run(); }", "cpp")
