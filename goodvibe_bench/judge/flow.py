@@ -2,9 +2,9 @@
 
 The signals' view `flow`: before each local name stands `in__` (it comes from outside: a parameter, an input, or made
 of one), `bounded__` (such a value was compared with a limit since), `checked__` (it was compared or handed to a check
-since, or comes out of an escape) or `freed__` (what it points to was given back). One pass in the order of the text, by
-the shape of the tree: it knows no types, no branches, no calls to other functions and no aliases, so a mark is a hint
-and no proof. A text that does not parse gets no marks.
+since, or comes out of an escape) or `freed__` (what it points to was given back or moved away). One pass in the order
+of the text, by the shape of the tree: it knows no types, no branches, no calls to other functions and no aliases, so a
+mark is a hint and no proof. A text that does not parse gets no marks.
 """
 
 import re
@@ -81,7 +81,11 @@ _FILLS = re.compile(
     r"|Read(?:Full|AtLeast|At)?"
 )
 """Calls that fill what is handed to them with what comes from outside."""
-_FREES = re.compile(r"(?:std::)?(?:free|k?v?free|g_free|fclose|closedir|close)|delete")
+_FREES = re.compile(
+    r"(?:std::)?(?:\w+_)?(?:k?v?free|destroy|unref)(?:_\w+)?|\w+Free(?:Doc|Node|Context)?|fclose|pclose|closedir|close|delete"
+)
+_FUNCTIONS = frozenset({"function_definition", "function_declaration", "method_declaration", "constructor_declaration"})
+_LOOK_UPS = frozenset({"index_expression", "subscript_expression", "array_access"})
 
 
 def flow(text: str, language: Language) -> str:
@@ -109,10 +113,16 @@ class _Pass:
         self.marks: dict[str, str] = {}
         self.freed: list[tuple[int, str, str]] = []
         """Where what a name points to was given back, the name, and its mark before."""
+        self.before: list[tuple[str, str]] = []
+        """Every name that got another mark, with its mark before."""
+        self.functions: list[int] = []
+        """For every function around: how many names had got another mark when it began."""
 
     def edits(self, root: Node) -> Iterator[Edit]:
         for event in _events(root):
             node = event.node
+            if node.type in _FUNCTIONS:
+                self._cross(event.leaves)
             if event.leaves:
                 self._leave(node, event)
             elif node.type == self.name:
@@ -122,11 +132,30 @@ class _Pass:
             elif node.type in _PARAMETERS and not _is_receiver(node):
                 self._take_parameters(node)
 
+    def _set(self, name: str, mark: str) -> None:
+        """Give a name a mark, or none."""
+        self.before.append((name, self.marks.get(name, "")))
+        if mark:
+            self.marks[name] = mark
+        else:
+            self.marks.pop(name, None)
+
+    def _cross(self, leaves: bool) -> None:
+        """Begin or end a function: names mean something else outside of it."""
+        if not leaves:
+            self.functions.append(len(self.before))
+            return
+        start = self.functions.pop()
+        while len(self.before) > start:
+            self._set(*self.before.pop())
+            self.before.pop()
+        self.freed.clear()
+
     def _take_back(self, start: int) -> None:
         """Forget what was given back since `start`: the block ends in a jump, and what follows it never saw that."""
         while self.freed and self.freed[-1][0] >= start:
             _, name, before = self.freed.pop()
-            self.marks[name] = before
+            self._set(name, before)
 
     def _leave(self, node: Node, event: _Event) -> None:
         if node.end_byte - node.start_byte > _MOST_BYTES:
@@ -140,13 +169,14 @@ class _Pass:
         if node.type in _BLOCKS and node.named_child_count and _JUMPS.fullmatch(node.named_children[-1].type):
             self._take_back(node.start_byte)
         if node.type == "binary_expression" and _STREAM.match(_text(node)):
-            self.marks |= {_text(leaf): IN for leaf in self._names(node.children[-1])}
+            for leaf in self._names(node.children[-1]):
+                self._set(_text(leaf), IN)
 
     def _take_parameters(self, node: Node) -> None:
         names = [child for field in _PARAMETER_NAME for child in node.children_by_field_name(field)]
         for child in names or node.named_children or [node]:
             for leaf in self._names(child):
-                self.marks[_text(leaf)] = IN
+                self._set(_text(leaf), IN)
 
     def _names(self, node: Node) -> Iterator[Node]:
         """Yield the leaves below that are names of values."""
@@ -170,15 +200,15 @@ class _Pass:
         ]
         for leaf in names:
             if leaf.type in (self.name, "identifier", "simple_identifier"):
-                if mark:
-                    self.marks[_text(leaf)] = mark
-                else:
-                    self.marks.pop(_text(leaf), None)
+                self._set(_text(leaf), mark)
 
     def _mark_of(self, value: Node) -> str:
         """Return the mark of what an expression gives."""
         text = _text(value)
         marks = {self.marks[_text(leaf)] for leaf in self._marked(value)} - {FREED}
+        table = _table(value)
+        if IN in marks and table is not None and not any(True for _ in self._marked(table)):
+            return CHECKED  # one of the program's own values
         if marks and _LIMITS.search(text):
             return BOUNDED
         if marks and _CLEANS.search(text):
@@ -191,7 +221,7 @@ class _Pass:
         """Take in a condition, or what Swift's `if let` and `guard let` bind."""
         before = condition.prev_named_sibling
         if before is not None and before.type == "simple_identifier":
-            self.marks[_text(before)] = self._mark_of(condition)
+            self._set(_text(before), self._mark_of(condition))
         else:
             self._check(condition)
 
@@ -204,23 +234,23 @@ class _Pass:
                 and self.marks[_text(leaf)] != FREED
                 and not (found == CHECKED and self.marks[_text(leaf)] == BOUNDED)
             ):
-                self.marks[_text(leaf)] = found
+                self._set(_text(leaf), found)
 
     def _call(self, node: Node) -> None:
         name = _called(node)
-        if _FREES.fullmatch(name):
+        if _FREES.fullmatch(name) or _text(node).startswith("std::move("):
             for child in _arguments(node):
                 if child.type == self.name:
                     self.freed.append((node.start_byte, _text(child), self.marks.get(_text(child), "")))
-                    self.marks[_text(child)] = FREED
+                    self._set(_text(child), FREED)
         elif _FILLS.fullmatch(name):
             for child in _arguments(node):
                 for leaf in self._names(child):
-                    self.marks[_text(leaf)] = IN
+                    self._set(_text(leaf), IN)
         elif _IS_CHECK.fullmatch(name):
             for leaf in list(self._marked(node)):
                 if self.marks[_text(leaf)] == IN:
-                    self.marks[_text(leaf)] = CHECKED
+                    self._set(_text(leaf), CHECKED)
 
 
 def _events(root: Node) -> Iterator[_Event]:
@@ -247,12 +277,7 @@ def _is_value(event: _Event) -> bool:
     if event.field in ("field", "suffix", "external_name", "function", "constructor"):
         return False
     if event.field == "name":
-        return event.parent not in (
-            "method_invocation",
-            "qualified_identifier",
-            "function_declaration",
-            "method_declaration",
-        )
+        return event.parent not in _NAMED
     if event.parent == "call_expression" and event.field == "":
         return False  # Swift's called name
     return event.parent not in ("value_argument_label", "navigation_suffix", "function_declarator")
@@ -273,6 +298,13 @@ def _targets(node: Node) -> Iterator[Node]:
             return
         if not leaf.child_count:
             yield leaf
+
+
+def _table(value: Node) -> Node | None:
+    """Return what an expression looks up an element in, if that is all it does."""
+    while value.type in ("expression_list", "parenthesized_expression") and value.named_child_count == 1:
+        value = value.named_children[0]
+    return value.named_children[0] if value.type in _LOOK_UPS and value.named_children else None
 
 
 def _called(node: Node) -> str:

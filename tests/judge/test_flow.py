@@ -72,3 +72,23 @@ def test_a_text_that_does_not_parse_comes_back_as_it_is() -> None:
 def test_deep_nesting_ends() -> None:
     flow("int f(int a) { return " + "a ? a : " * 3000 + "a; }", "cpp")
     flow("int f(int a) {" + "if (a > 1) {" * 1500 + "}" * 1500 + "}", "cpp")
+
+
+def test_names_of_one_function_are_not_those_of_the_next() -> None:
+    found = flow("void f(char* p) { free(p); }\nvoid g() { use(p); }", "cpp")
+    assert "use(p)" in found
+    assert "use(p)" in flow("func f(p string) {\n\tuse(1)\n}\n\nfunc g() {\n\tuse(p)\n}", "go")
+
+
+def test_what_a_table_of_the_program_holds_does_not_come_from_outside() -> None:
+    assert "run(checked__prog)" in flow("func f(name string) {\n\tprog, ok := tools[name]\n\trun(prog)\n}", "go")
+    assert "use(in__b)" in flow("func f(a []byte) {\n\tb := a[1]\n\tuse(b)\n}", "go")
+
+
+def test_what_frees_has_many_names() -> None:
+    assert "use(freed__r)" in flow("void f() { R* r = get(); free_req(r); use(r); }", "cpp")
+    assert "use(freed__d)" in flow("void f() { D* d = get(); xmlFreeDoc(d); use(d); }", "cpp")
+
+
+def test_what_was_moved_away_is_gone() -> None:
+    assert "freed__job->run()" in flow("void f(Ptr job) { queue.push(std::move(job)); job->run(); }", "cpp")
