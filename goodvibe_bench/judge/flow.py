@@ -56,15 +56,21 @@ _IS_CHECK = re.compile(
 _CLEANS = re.compile(
     r"\b(?i:\w*(?:escap|quot|saniti[sz]|encod|clean|canonical|normali[sz]|resolv|strip|hash|digest|redact|mask)\w*"
     r"|base|basename|filename|file_?name|lastPathComponent|getFileName|addingPercentEncoding)\s*[(.]"
+    r"|\blastPathComponent\b|\breplac\w*\s*\(|\bFile(?:nameUtils)?\s*(?:\([^()]*\))?\.getName\b"
 )
 _LIMITS = re.compile(r"\b(?:(?:std::)?(?:min|clamp)|Math\.(?:min|clamp|floorMod)|strnlen)\s*[(<]|%\s*\w")
 _INPUT = {
     "cpp": re.compile(r"\b(?:getenv|secure_getenv|fgetc|getchar|recv\w*|read|fread|fgets|getline|readLine|cin)\b"),
     "java": re.compile(
         r"\b(?:getParameter\w*|getHeader\w*|getQueryString|getCookies|getInputStream|getReader|readLine|next(?:Line|Int"
-        r"|Long)?|getenv|readObject|getPathInfo|getRequestURI|readAllBytes|getPart|getOriginalFilename)\s*\("
+        r"|Long)?|getenv|readObject|getPathInfo|getRequestURI|readAllBytes|getPart|getOriginalFilename|read(?:Int|Long"
+        r"|Short|UTF|Unsigned\w+)|getContentLength|nextToken|getInt|getShort)\s*\("
     ),
-    "swift": re.compile(r"\breadLine\s*\(|\bCommandLine\.arguments|\.environment\b|\bquery(?:Items)?\b|\bcontentsOf\b"),
+    "swift": re.compile(
+        r"\breadLine\s*\(|\bCommandLine\.arguments|\.environment\b|\bquery(?:Items)?\b|\bcontentsOf\b"
+        r"|\breq(?:uest)?\.(?:parameters|query|content|headers|cookies|body|url)\b|\bmessage\.body\b|\bPasteboard\b"
+        r"|\.(?:readData|readToEnd|availableData|readInteger|readString|loadUnaligned)\b"
+    ),
     "go": re.compile(
         r"\.(?:FormValue|PostFormValue|PathValue|Query|Param|Params|Cookie|ReadString|ReadAll|Text|Vars|Getenv|Args)\b"
         r"|\bmux\.Vars|\bos\.(?:Args|Getenv)|\.(?:URL|Header|Body|Form)\b"
