@@ -185,6 +185,8 @@ class _Pass:
         """Return the mark of what an expression gives."""
         text = _text(value)
         marks = {self.marks[_text(leaf)] for leaf in self._marked(value)} - {FREED}
+        if value.type == "range_expression":
+            return ""  # a counter stays inside
         if marks and _LIMITS.search(text):
             return BOUNDED
         if marks and _CLEANS.search(text):

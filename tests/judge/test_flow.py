@@ -47,6 +47,22 @@ def test_inputs_come_from_outside_without_a_parameter() -> None:
     assert "run(in__w)" in flow('class A { void f() { String w = request.getParameter("x"); run(w); } }', "java")
     assert "use(in__n)" in flow("int main() { int n; std::cin >> n; use(n); }", "cpp")
     assert "use(in__line)" in flow("let line = readLine()\nuse(line)", "swift")
+    assert "use(in__name)" in flow('let name = req.parameters.get("name")\nuse(name)', "swift")
+    assert "new byte[in__n]" in flow("class A { void f() { int n = reader.readInt(); b = new byte[n]; } }", "java")
+
+
+def test_a_counter_over_a_range_has_no_mark() -> None:
+    found = flow("func f(n: Int) {\n    for i in 0..<n { use(i) }\n}", "swift")
+    assert "0..<in__n { use(i) }" in found
+
+
+def test_the_name_of_a_file_and_a_replacement_are_checks() -> None:
+    found = flow(
+        "class A { void f(String p, String q) { String a = new File(p).getName(); String b = user(p).getName();"
+        ' String c = q.replaceAll("x", ""); open(a, b, c); } }',
+        "java",
+    )
+    assert "open(checked__a, in__b, checked__c)" in found
 
 
 def test_what_was_given_back_is_marked_until_it_is_set_anew() -> None:
