@@ -56,7 +56,7 @@ _IS_CHECK = re.compile(
 _CLEANS = re.compile(
     r"\b(?i:\w*(?:escap|quot|saniti[sz]|encod|clean|canonical|normali[sz]|resolv|strip|hash|digest|redact|mask)\w*"
     r"|base|basename|filename|file_?name|lastPathComponent|getFileName|addingPercentEncoding)\s*[(.]"
-    r"|\blastPathComponent\b|\breplac\w*\s*\(|\bFile(?:nameUtils)?\s*(?:\([^()]*\))?\.getName\b"
+    r"|\blastPathComponent\b|\b[A-Z][A-Z_]{2,}\.get(?:OrDefault)?\s*\(|\bFile(?:nameUtils)?\s*(?:\([^()]*\))?\.getName\b"
 )
 _LIMITS = re.compile(r"\b(?:(?:std::)?(?:min|clamp)|Math\.(?:min|clamp|floorMod)|strnlen)\s*[(<]|%\s*\w")
 _INPUT = {

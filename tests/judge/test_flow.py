@@ -56,10 +56,10 @@ def test_a_counter_over_a_range_has_no_mark() -> None:
     assert "0..<in__n { use(i) }" in found
 
 
-def test_the_name_of_a_file_and_a_replacement_are_checks() -> None:
+def test_the_name_of_a_file_and_a_look_up_in_a_constant_are_checks() -> None:
     found = flow(
         "class A { void f(String p, String q) { String a = new File(p).getName(); String b = user(p).getName();"
-        ' String c = q.replaceAll("x", ""); open(a, b, c); } }',
+        " String c = COLUMNS.get(q); open(a, b, c); } }",
         "java",
     )
     assert "open(checked__a, in__b, checked__c)" in found
