@@ -50,7 +50,7 @@ _COMPARES = re.compile(r"binary_expression|comparison_expression|equality_expres
 _NOTHING = re.compile(r"\s*(?:nullptr|NULL|null|nil|0|-1|''|\"\"|true|false)\s*")
 _IS_EMPTY = re.compile(r"(?i:is_?empty|empty|is_?blank|is_?nil|is_?null|count|size|length|len|strlen|ok|good|fail)")
 _IS_CHECK = re.compile(
-    r"(?i:.*(?:valid|verif|check|allow|permit|author|safe|trust|contain|match|starts?with|has_?prefix|ends?with|compare"
+    r"(?i:.*(?:valid|verif|check|allow|permit|author|(?<!un)safe|trust|contain|match|starts?with|has_?prefix|ends?with|compare"
     r"|equal|exist|member|owner|belong|require|ensure|assert|guard).*|in|is_?abs\w*|is_?local|has)"
 )
 _CLEANS = re.compile(

@@ -34,6 +34,11 @@ def test_a_check_counts_only_after_it() -> None:
     assert "read(checked__p)" in found
 
 
+def test_an_unsafe_pointer_is_no_check() -> None:
+    found = flow("func f(n: Int) {\n    let p = UnsafeMutablePointer<Int>(n)\n    use(n, p)\n}", "swift")
+    assert "use(in__n, in__p)" in found
+
+
 def test_what_limits_or_escapes_gives_its_mark_on() -> None:
     found = flow("func f(p string, n int) {\n\tq := filepath.Base(p)\n\tm := min(n, 9)\n\tuse(q, m)\n}", "go")
     assert "use(checked__q, bounded__m)" in found
