@@ -50,21 +50,27 @@ _COMPARES = re.compile(r"binary_expression|comparison_expression|equality_expres
 _NOTHING = re.compile(r"\s*(?:nullptr|NULL|null|nil|0|-1|''|\"\"|true|false)\s*")
 _IS_EMPTY = re.compile(r"(?i:is_?empty|empty|is_?blank|is_?nil|is_?null|count|size|length|len|strlen|ok|good|fail)")
 _IS_CHECK = re.compile(
-    r"(?i:.*(?:valid|verif|check|allow|permit|author|safe|trust|contain|match|starts?with|has_?prefix|ends?with|compare"
+    r"(?i:.*(?:valid|verif|check|allow|permit|author|(?<!un)safe|trust|contain|match|starts?with|has_?prefix|ends?with|compare"
     r"|equal|exist|member|owner|belong|require|ensure|assert|guard).*|in|is_?abs\w*|is_?local|has)"
 )
 _CLEANS = re.compile(
     r"\b(?i:\w*(?:escap|quot|saniti[sz]|encod|clean|canonical|normali[sz]|resolv|strip|hash|digest|redact|mask)\w*"
     r"|base|basename|filename|file_?name|lastPathComponent|getFileName|addingPercentEncoding)\s*[(.]"
+    r"|\blastPathComponent\b|\b[A-Z][A-Z_]{2,}\.get(?:OrDefault)?\s*\(|\bFile(?:nameUtils)?\s*(?:\([^()]*\))?\.getName\b"
 )
 _LIMITS = re.compile(r"\b(?:(?:std::)?(?:min|clamp)|Math\.(?:min|clamp|floorMod)|strnlen)\s*[(<]|%\s*\w")
 _INPUT = {
     "cpp": re.compile(r"\b(?:getenv|secure_getenv|fgetc|getchar|recv\w*|read|fread|fgets|getline|readLine|cin)\b"),
     "java": re.compile(
         r"\b(?:getParameter\w*|getHeader\w*|getQueryString|getCookies|getInputStream|getReader|readLine|next(?:Line|Int"
-        r"|Long)?|getenv|readObject|getPathInfo|getRequestURI|readAllBytes|getPart|getOriginalFilename)\s*\("
+        r"|Long)?|getenv|readObject|getPathInfo|getRequestURI|readAllBytes|getPart|getOriginalFilename|read(?:Int|Long"
+        r"|Short|UTF|Unsigned\w+)|getContentLength|nextToken|getInt|getShort)\s*\("
     ),
-    "swift": re.compile(r"\breadLine\s*\(|\bCommandLine\.arguments|\.environment\b|\bquery(?:Items)?\b|\bcontentsOf\b"),
+    "swift": re.compile(
+        r"\breadLine\s*\(|\bCommandLine\.arguments|\.environment\b|\bquery(?:Items)?\b|\bcontentsOf\b"
+        r"|\breq(?:uest)?\.(?:parameters|query|content|headers|cookies|body|url)\b|\bmessage\.body\b|\bPasteboard\b"
+        r"|\.(?:readData|readToEnd|availableData|readInteger|readString|loadUnaligned)\b"
+    ),
     "go": re.compile(
         r"\.(?:FormValue|PostFormValue|PathValue|Query|Param|Params|Cookie|ReadString|ReadAll|Text|Vars|Getenv|Args)\b"
         r"|\bmux\.Vars|\bos\.(?:Args|Getenv)|\.(?:URL|Header|Body|Form)\b"
@@ -206,6 +212,8 @@ class _Pass:
         """Return the mark of what an expression gives."""
         text = _text(value)
         marks = {self.marks[_text(leaf)] for leaf in self._marked(value)} - {FREED}
+        if value.type == "range_expression":
+            return ""  # a counter stays inside
         table = _table(value)
         if IN in marks and table is not None and not any(True for _ in self._marked(table)):
             return CHECKED  # one of the program's own values

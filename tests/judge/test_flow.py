@@ -34,6 +34,11 @@ def test_a_check_counts_only_after_it() -> None:
     assert "read(checked__p)" in found
 
 
+def test_an_unsafe_pointer_is_no_check() -> None:
+    found = flow("func f(n: Int) {\n    let p = UnsafeMutablePointer<Int>(n)\n    use(n, p)\n}", "swift")
+    assert "use(in__n, in__p)" in found
+
+
 def test_what_limits_or_escapes_gives_its_mark_on() -> None:
     found = flow("func f(p string, n int) {\n\tq := filepath.Base(p)\n\tm := min(n, 9)\n\tuse(q, m)\n}", "go")
     assert "use(checked__q, bounded__m)" in found
@@ -47,6 +52,22 @@ def test_inputs_come_from_outside_without_a_parameter() -> None:
     assert "run(in__w)" in flow('class A { void f() { String w = request.getParameter("x"); run(w); } }', "java")
     assert "use(in__n)" in flow("int main() { int n; std::cin >> n; use(n); }", "cpp")
     assert "use(in__line)" in flow("let line = readLine()\nuse(line)", "swift")
+    assert "use(in__name)" in flow('let name = req.parameters.get("name")\nuse(name)', "swift")
+    assert "new byte[in__n]" in flow("class A { void f() { int n = reader.readInt(); b = new byte[n]; } }", "java")
+
+
+def test_a_counter_over_a_range_has_no_mark() -> None:
+    found = flow("func f(n: Int) {\n    for i in 0..<n { use(i) }\n}", "swift")
+    assert "0..<in__n { use(i) }" in found
+
+
+def test_the_name_of_a_file_and_a_look_up_in_a_constant_are_checks() -> None:
+    found = flow(
+        "class A { void f(String p, String q) { String a = new File(p).getName(); String b = user(p).getName();"
+        " String c = COLUMNS.get(q); open(a, b, c); } }",
+        "java",
+    )
+    assert "open(checked__a, in__b, checked__c)" in found
 
 
 def test_what_was_given_back_is_marked_until_it_is_set_anew() -> None:
