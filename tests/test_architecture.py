@@ -20,7 +20,7 @@ LEVELS = {
     4: {"trainer", "generator", "judge"},
     5: {"anchor", "result", "run", "request", "generating", "judging", "foreign", "samples", "scoring", "reproduce"}
     | {"utility", "publishing"},
-    6: {"auditing", "doctor", "listing", "plan", "progress"},
+    6: {"auditing", "backends", "doctor", "listing", "plan", "progress"},
     7: {"cli"},
     8: {"__main__"},
 }
