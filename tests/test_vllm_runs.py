@@ -71,7 +71,7 @@ def test_a_run_on_the_carried_model_names_the_engine_and_a_second_draws_nothing(
 
 
 def test_the_carried_judge_scores_alike_on_both_backends(tmp_path: Path):
-    """In bfloat16, where both round: p_unsafe within 0.05 for each snippet, within 0.015 in the mean."""
+    """In bfloat16, where both round: p_unsafe within 0.03 for each snippet, within 0.01 in the mean."""
     found = {}
     for backend in ("transformers", "vllm"):
         fitted = judges.load(MODEL, judges.Loading(backend=backend, scratch=tmp_path))  # type: ignore[arg-type]
@@ -79,8 +79,8 @@ def test_the_carried_judge_scores_alike_on_both_backends(tmp_path: Path):
         assert [one.p_unsafe for one in fitted.judge.judge(CODES)] == found[backend][0], "kept"
     (one, first), (two, second) = found.values()
     apart = [abs(a - b) for a, b in zip(one, two, strict=True)]
-    assert max(apart) < 0.05
-    assert sum(apart) / len(apart) < 0.015
+    assert max(apart) < 0.03
+    assert sum(apart) / len(apart) < 0.01
     assert correlation(one, two) > 0.99, "agreement beyond that all scores are near one half"
     assert first != second, "verdicts of the two are never taken for one another's"
 
