@@ -57,10 +57,12 @@ def check(request: Request, trainers: Sequence[catalog.Definition[TrainerDefinit
     """Raise UsageError for an unknown backend, and for one that does not fit the rest of the request."""
     if request.backend not in GENERATORS:
         raise UsageError(f"Unknown backend {request.backend!r}. {nearest(request.backend, list(GENERATORS))}")
-    if request.engine is not None and request.backend != VLLM:
-        raise UsageError(f"--model_args {', '.join(request.engine.model_fields_set)}: for --backend {VLLM} alone.")
-    if request.backend == VLLM:
-        _check_engine(request.engine or Engine())
+    if request.engine is not None and VLLM not in {request.backend, request.judge_backend}:
+        raise UsageError(
+            f"--model_args {', '.join(sorted(request.engine.model_fields_set))}: for --backend {VLLM} alone."
+        )
+    if VLLM in {request.backend, request.judge_backend}:
+        _check_engine(request)
     if request.backend != SERVED:
         if request.server is not None:
             raise UsageError(f"--base_url is for --backend {SERVED}; {request.backend!r} asks no server.")
@@ -76,12 +78,14 @@ def check(request: Request, trainers: Sequence[catalog.Definition[TrainerDefinit
     import_module(GENERATORS[SERVED])
 
 
-def _check_engine(engine: Engine) -> None:
+def _check_engine(request: Request) -> None:
     """Raise UsageError where vLLM or the devices that the settings ask for are not there."""
     if engines.installed() is None:
-        raise UsageError(f"--backend {VLLM} needs vLLM: {engines.INSTALL}.")
+        option = "backend" if request.backend == VLLM else "judge_backend"
+        raise UsageError(f"--{option} {VLLM} needs vLLM: {engines.INSTALL}.")
     import torch
 
+    engine = request.engine or Engine()
     wanted = engine.tensor_parallel_size * engine.data_parallel_size
     there = torch.accelerator.device_count() if torch.accelerator.is_available() else None
     if there is not None and wanted > there:
@@ -92,7 +96,13 @@ def _check_engine(engine: Engine) -> None:
 
 def versions(request: Request) -> dict[str, str]:
     """Return the versions of what only this request's backend runs on."""
-    return {VLLM: engines.installed() or "unknown"} if request.backend == VLLM else {}
+    used = VLLM in {request.backend, request.judge_backend}
+    return {VLLM: engines.installed() or "unknown"} if used else {}
+
+
+def serves_adapters(request: Request) -> bool:
+    """Return whether trained models answer as adapters, from one engine that stays, and not as folded checkpoints."""
+    return request.backend == VLLM and request.engine is not None and request.engine.max_lora_rank > 0
 
 
 def base_model(request: Request) -> types.Model:
@@ -108,15 +118,28 @@ def base_model(request: Request) -> types.Model:
     return describe(source)
 
 
-def generate(request: Request, name: str, model: types.Model, tasks: Sequence[Task], show: Show) -> list[Completion]:
+def generate(
+    request: Request,
+    name: str,
+    model: types.Model,
+    tasks: Sequence[Task],
+    show: Show,
+    adapter: Path | None = None,
+) -> list[Completion]:
     """Return a completion for every held-out prompt and attempt, of the model (a folder or name) `name`.
+
+    With `adapter`, a folder, it answers as that over the request's own model.
 
     Those drawn before are read, not drawn again; one that failed is not kept, so that the next run asks again. Of two
     runs at once one draws, and the other waits for it.
     """
     prompts = [prompt for task in tasks for prompt in task.prompts]
     words = [model.digest, request.dtype, request.sampling.model_dump(), request.backend, catalog.plain(prompts)]
-    words += [(request.engine or Engine()).deciding(), versions(request)] if request.backend == VLLM else []
+    words += (
+        [(request.engine or Engine()).deciding(), versions(request), adapter is not None]
+        if request.backend == VLLM
+        else []
+    )
     key = catalog.digest([*words, catalog.code_digest("model", "generator", "engine")])
     path = store.writable(request.scratch / "completions") / f"{key}.jsonl"
     wanted = [(prompt.id, attempt) for prompt in prompts for attempt in range(request.sampling.attempts)]
@@ -124,13 +147,15 @@ def generate(request: Request, name: str, model: types.Model, tasks: Sequence[Ta
         drawn = {(found.prompt_id, found.attempt): found for found in store.kept(path, Completion)}
         if any(sample not in drawn for sample in wanted):
             show("generate", len(drawn), len(wanted), model.trained_by or "base")
+            draws = generator(request, name, frozenset(drawn), adapter)
             try:
-                for completion in _generator(request, name, frozenset(drawn)).generate(prompts):
+                for completion in draws.generate(prompts):
                     _take(completion, drawn, path)
                     words = f"{sum(found.tokens for found in drawn.values())} tokens"
                     show("generate", len(drawn), len(wanted), words, sum(found.seconds for found in drawn.values()))
             finally:
-                process.stop()  # what comes next needs the memory
+                if not serves_adapters(request):
+                    process.stop()  # what comes next needs the memory
     found = [drawn[sample] for sample in wanted]
     _say_failed(found, show)
     return found
@@ -155,7 +180,9 @@ def _say_failed(completions: Sequence[Completion], show: Show) -> None:
         )
 
 
-def _generator(request: Request, name: str, kept: Collection[tuple[str, int]]) -> types.Generator:
+def generator(
+    request: Request, name: str, kept: Collection[tuple[str, int]] = frozenset(), adapter: Path | None = None
+) -> types.Generator:
     """Return what draws completions, all but those `kept` (prompt id and attempt); batches come whole."""
     module = import_module(GENERATORS[request.backend])
     if request.backend == SERVED:
@@ -163,6 +190,7 @@ def _generator(request: Request, name: str, kept: Collection[tuple[str, int]]) -
     if request.backend == VLLM:
         from goodvibe_bench.model.load import on_disk
 
+        name = request.model if adapter else name
         return module.VllmGenerator(
             on_disk(name, revision=request.revision, trust_remote_code=request.trust_remote_code),
             request.sampling,
@@ -170,6 +198,7 @@ def _generator(request: Request, name: str, kept: Collection[tuple[str, int]]) -
             dtype=request.dtype,
             engine=request.engine or Engine(),
             trust_remote_code=request.trust_remote_code,
+            adapter=adapter,
         )
     from goodvibe_bench.model.load import load
 

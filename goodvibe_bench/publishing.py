@@ -13,6 +13,7 @@ from goodvibe_bench.model import CARRIED
 from goodvibe_bench.request import Request
 from goodvibe_bench.result import store
 from goodvibe_bench.result.utility import QUOTED, forgetting
+from goodvibe_bench.trainer.definition import ADAPTER
 from goodvibe_bench.types import Model, Result, TrainReport
 from goodvibe_bench.untrusted import markdown
 
@@ -133,7 +134,7 @@ def push(folder: Path, repo: str) -> str:
         done = api.upload_folder(
             repo_id=repo,
             folder_path=folder,
-            ignore_patterns=[".*"],
+            ignore_patterns=[".*", f"{ADAPTER}/*"],  # which names the base by its path on this machine
             commit_message="Model trained with goodvibe-bench",
         )
     except Exception as error:

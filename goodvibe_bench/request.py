@@ -25,8 +25,10 @@ class Request(Noun):
     """Take judges without a calibration for a task's language; there is no corrected rate there."""
     backend: str = "auto"
     """One of the generators, or "auto", which a run settles before it begins."""
+    judge_backend: Literal["transformers", "vllm"] = "transformers"
+    """What the models of judges run on."""
     engine: Engine | None = None
-    """How the backend `vllm` sets its engine up; its defaults when None."""
+    """How vLLM's engine is set up; its defaults when None."""
     server: Server | None = None
     """Where the backend `openai` asks; it runs no weights of its own."""
     limit: int | None = Field(default=None, ge=1)

@@ -20,6 +20,7 @@ from goodvibe_bench import anchor, catalog, disk, generating, publishing, types,
 from goodvibe_bench.catalog import code_digest
 from goodvibe_bench.completion import extract
 from goodvibe_bench.completion.asked import does_what_was_asked
+from goodvibe_bench.engine import Engine, process
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge import JudgeDefinition
 from goodvibe_bench.judge import load as judges
@@ -30,7 +31,7 @@ from goodvibe_bench.result.assemble import assemble
 from goodvibe_bench.task import load as load_task
 from goodvibe_bench.task.load import crossing_twins
 from goodvibe_bench.trainer import processes, reporting
-from goodvibe_bench.trainer.definition import TrainerDefinition
+from goodvibe_bench.trainer.definition import ADAPTER, TrainerDefinition
 from goodvibe_bench.types import Completion, Language, Pair, Prompt, Record, Result, Task, TrainReport
 
 JUDGED_AT_ONCE = 64
@@ -79,10 +80,27 @@ def run(
     tuned = [trainer for trainer in trainers if trainer.content.tuner.kind != "none"]
     publishing.check(request, sum(len(_groups(trainer, tasks)) for trainer in tuned))
     base = generating.base_model(request)
-    how = judges.Loading(dtype=request.dtype, scratch=request.scratch)
-    fitted = [judges.load(name, how) for name in request.judges]
+    fitted = [judges.load(name, loading(request)) for name in request.judges]
     blocks = anchor.blocks(fitted, [task.language for task in tasks], show)
-    return [_run_method(request, base, trainer, tasks, fitted, blocks, show) for trainer in trainers]
+    process.stop()
+    if generating.serves_adapters(request):  # the engine that is to serve them all stays, and leaves training no room
+        for trainer in trainers:
+            for group in _groups(trainer, tasks):
+                train(request, base, trainer, group, show)
+    try:
+        return [_run_method(request, base, trainer, tasks, fitted, blocks, show) for trainer in trainers]
+    finally:
+        process.stop()
+
+
+def loading(request: Request) -> judges.Loading:
+    """Return how the request wants its judges loaded."""
+    return judges.Loading(
+        dtype=request.dtype,
+        scratch=request.scratch,
+        backend=request.judge_backend,
+        engine=request.engine or Engine(),
+    )
 
 
 def check_judges(
@@ -190,7 +208,7 @@ def _run_method(
     for group in groups:
         model = train(request, base, trainer, group, show)
         models.append(model)
-        completions = generating.generate(request, model.name, model.noun, group, show)
+        completions = generating.generate(request, model.name, model.noun, group, show, adapter_of(request, model))
         records += judged(completions, group, fitted[0], show, others=fitted[1:])
     named = [(one.name, one.noun, [task.language for task in group]) for one, group in zip(models, groups, strict=True)]
     side_effects = utility.block(request, base, named, show)
@@ -209,6 +227,12 @@ def _run_method(
     for model, group in zip(models, groups, strict=True):
         _publish(request, base, model, result, [task.name for task in group], show)
     return result, path
+
+
+def adapter_of(request: Request, model: Trained) -> Path | None:
+    """Return the adapter that stands for a trained model where adapters are served; None for the model itself."""
+    folder = Path(model.name) / ADAPTER
+    return folder if generating.serves_adapters(request) and model.report is not None and folder.is_dir() else None
 
 
 def _publish(

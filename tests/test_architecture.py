@@ -20,7 +20,7 @@ LEVELS = {
     4: {"trainer", "generator", "judge"},
     5: {"anchor", "result", "run", "request", "generating", "judging", "foreign", "samples", "scoring", "reproduce"}
     | {"utility", "publishing"},
-    6: {"auditing", "doctor", "plan", "progress"},
+    6: {"auditing", "backends", "doctor", "plan", "progress"},
     7: {"experiment"},
     8: {"listing"},
     9: {"cli"},

@@ -30,6 +30,7 @@ from goodvibe_bench.cli.options import (
     Concurrency,
     Data,
     Dtype,
+    JudgeBackend,
     Judges,
     Listed,
     Method,
@@ -77,6 +78,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(judge_commands.app, name="judge")
+app.add_typer(doctor_commands.app, name="doctor")
 app.add_typer(neurons_commands.app, name="neurons")
 app.command()(results_commands.leaderboard)
 app.command()(results_commands.compare)
@@ -85,7 +87,6 @@ app.command()(score_commands.score)
 app.command()(reproduce_commands.reproduce)
 app.command()(experiment_commands.experiment)
 app.command()(check_commands.check)
-app.command()(doctor_commands.doctor)
 
 
 @app.command()
@@ -97,6 +98,7 @@ def run(
     uncalibrated: Uncalibrated = False,
     backend: Annotated[str, typer.Option(help="What generates: auto, transformers, vllm or openai.")] = "auto",
     model_args: ModelArgs = None,
+    judge_backend: JudgeBackend = "transformers",
     base_url: BaseUrl = None,
     concurrency: Concurrency = 16,
     timeout_seconds: Timeout = 300.0,

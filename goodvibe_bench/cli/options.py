@@ -62,6 +62,10 @@ ModelArgs = Annotated[
         help="KEY=VALUE,...: settings of --backend vllm by its own names, such as tensor_parallel_size=2.",
     ),
 ]
+JudgeBackend = Annotated[
+    str,
+    typer.Option("--judge-backend", "--judge_backend", help="What judges' models run on: transformers or vllm."),
+]
 Concurrency = Annotated[int, typer.Option(help="With --base-url: requests under way at once.")]
 Timeout = Annotated[float, typer.Option("--timeout", help="With --base-url: seconds that one try of a request has.")]
 Utility = Annotated[

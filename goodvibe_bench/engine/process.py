@@ -50,8 +50,6 @@ class Served:
     longest: int
     """Tokens of prompt and answer that there must be room for."""
     on_cpu: bool
-    lora_rank: int = 0
-    """The largest rank of the adapters that requests may name; 0 for none."""
     trust_remote_code: bool = False
 
     def rounded(self, most: int | None) -> "Served":
@@ -245,7 +243,7 @@ def _job(served: Served) -> dict[str, Any]:
         "max_model_len": settings.max_model_len or served.longest,
         "enforce_eager": eager,
         "trust_remote_code": served.trust_remote_code,
-        "lora_rank": served.lora_rank,
+        "lora_rank": settings.max_lora_rank,
     }
 
 

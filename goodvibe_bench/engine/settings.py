@@ -29,6 +29,10 @@ class Engine(Noun):
     enforce_eager: bool | None = None
     """Run without compiled graphs; when None on a CPU only."""
 
+    max_lora_rank: int = Field(default=0, ge=0, le=512)
+    """Above 0, trained models answer as adapters of up to this rank over the base's weights, all from one engine; at 0,
+    the default, each as a folded checkpoint."""
+
     def deciding(self) -> dict[str, Any]:
         """Return the settings that decide an answer: by which kernels, and beside how many others, it is computed."""
         return self.model_dump(exclude={"gpu_memory_utilization", "max_model_len"})

@@ -6,6 +6,7 @@ are follows from what is still to be done. So greedy answers agree with transfor
 resumed, up to near ties; `goodvibe-bench doctor backends` counts how far that goes.
 """
 
+import json
 import time
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,9 +34,7 @@ class VllmGenerator:
     engine: Engine = field(default_factory=Engine)
     trust_remote_code: bool = False
     adapter: Path | None = None
-    """Folder of the LoRA adapter that answers; the model itself when None."""
-    lora_rank: int = 0
-    """The largest rank of the adapters that the engine shall be able to serve, this one or others after it."""
+    """Folder of the LoRA adapter that answers, of a rank that the settings allow; the model itself when None."""
 
     def generate(self, prompts: Sequence[Prompt]) -> Iterator[Completion]:
         """Yield `sampling.attempts` completions for each prompt, less those kept, as they are done.
@@ -47,9 +46,10 @@ class VllmGenerator:
         samples = [(prompt, attempt) for prompt, attempt in samples if (prompt.id, attempt) not in self.kept]
         if not samples:
             return
+        self._check_adapter()
         stops = stop_ids(self.model.tokenizer, self.model.generation_config)
-        asks = [self._ask(sample, tuple(stops)) for sample in samples]
-        engine = running(self._served(samples, asks))
+        asks = [self.ask(sample, tuple(stops)) for sample in samples]
+        engine = running(self.served(samples, asks))
         last = time.monotonic()
         for answer in engine.answers(asks):
             now = time.monotonic()
@@ -59,7 +59,8 @@ class VllmGenerator:
             else:
                 yield _failed(sample, answer.error)
 
-    def _ask(self, sample: Sample, stops: tuple[int, ...]) -> Ask:
+    def ask(self, sample: Sample, stops: tuple[int, ...]) -> Ask:
+        """Return what the engine is asked for a sample."""
         prompt, attempt = sample
         return Ask(
             ids=render(self.model.tokenizer, prompt, self.sampling),
@@ -72,8 +73,22 @@ class VllmGenerator:
             adapter=self.adapter,
         )
 
-    def _served(self, samples: Sequence[Sample], asks: Sequence[Ask]) -> Served:
-        """Return what the engine has to serve. Raises UsageError where the settings leave no room for a prompt."""
+    def _check_adapter(self) -> None:
+        """Raise UsageError for an adapter that the engine would not take."""
+        if self.adapter is None:
+            return
+        try:
+            rank = int(json.loads((self.adapter / "adapter_config.json").read_bytes())["r"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{str(self.adapter)!r} holds no LoRA adapter that can be read.") from error
+        if rank > self.engine.max_lora_rank:
+            raise UsageError(
+                f"The adapter in {str(self.adapter)!r} has rank {rank}, and the engine takes ranks up to "
+                f"{self.engine.max_lora_rank}. Use --model_args max_lora_rank={rank}, or 0 for folded checkpoints."
+            )
+
+    def served(self, samples: Sequence[Sample], asks: Sequence[Ask]) -> Served:
+        """Return what the engine serves for these. Raises UsageError where the settings leave no room for a prompt."""
         place = max(range(len(asks)), key=lambda place: len(asks[place].ids))
         longest = len(asks[place].ids) + self.sampling.max_new_tokens
         room = self.engine.max_model_len
@@ -88,7 +103,6 @@ class VllmGenerator:
             settings=self.engine,
             longest=longest,
             on_cpu=best_device().type == "cpu",
-            lora_rank=self.lora_rank,
             trust_remote_code=self.trust_remote_code,
         )
         return served.rounded(self.model.longest)

@@ -1,13 +1,18 @@
 # ruff: noqa: ARG001 - all makers are called alike
 """From a judge's name to a judge: definition, fitted weights, card with thresholds. It fits nothing."""
 
+import shutil
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from goodvibe_bench import catalog
+from goodvibe_bench import catalog, disk
+from goodvibe_bench.engine import Engine
+from goodvibe_bench.engine import settings as engines
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge.definition import (
     AnalyserJudge,
@@ -57,6 +62,10 @@ class Loading:
     """Called with how many more snippets a model has scored."""
     scratch: Path | None = None
     """Where scores are kept, so that no code is asked about twice; nowhere when None."""
+    backend: Literal["transformers", "vllm"] = "transformers"
+    """What model judges run on."""
+    engine: Engine = field(default_factory=Engine)
+    """How vLLM's engine is set up."""
     above: tuple[Path, ...] = ()
     """The votes that this judge is loaded for."""
 
@@ -136,6 +145,8 @@ def _model(definition: Definition, spec: ModelJudge, how: Loading) -> Made:
     from goodvibe_bench.model.load import load as load_model
     from goodvibe_bench.model.load import with_adapter
 
+    if how.backend == "vllm":
+        return _served(definition, spec, how)
     folder = weights_folder(definition)
     loaded = load_model(spec.base, dtype=how.dtype)
     if (folder / "adapter_config.json").is_file():
@@ -146,6 +157,46 @@ def _model(definition: Definition, spec: ModelJudge, how: Loading) -> Made:
         digest = cache.digest_scoring(definition.digest, weights, str(loaded.device))
         judge.kept = cache.cached(judge.ask, how.scratch / "verdicts", digest)
     return judge, weights
+
+
+def _served(definition: Definition, spec: ModelJudge, how: Loading) -> Made:
+    from goodvibe_bench.judge import cache, served
+    from goodvibe_bench.model.load import best_device, on_disk
+
+    folder, adapter = _one_folder(definition, spec, how)
+    model = on_disk(str(folder))
+    judge = served.ServedJudge(
+        definition.name, model, spec.max_code_tokens, how.dtype, how.engine, progress=how.progress
+    )
+    ours = [how.engine.deciding(), engines.installed(), catalog.code_digest("engine")]
+    weights = [model.noun.digest, adapter, how.dtype, ours]
+    if how.scratch:
+        digest = cache.digest_scoring(definition.digest, weights, best_device().type)
+        judge.kept = cache.cached(judge.ask, how.scratch / "verdicts", digest)
+    return judge, weights
+
+
+def _one_folder(definition: Definition, spec: ModelJudge, how: Loading) -> tuple[Path, str | None]:
+    """Return a folder with the judge's weights, and the digest of the adapter that was merged into them, if any."""
+    from goodvibe_bench.model.load import digest_folder, save, with_adapter
+    from goodvibe_bench.model.load import load as load_model
+    from goodvibe_bench.model.source import cache_folder, locate
+
+    weights, base = weights_folder(definition), locate(spec.base)
+    if not (weights / "adapter_config.json").is_file():
+        return base.folder, None
+    adapter = digest_folder(weights)
+    key = catalog.digest([digest_folder(base.folder), adapter, how.dtype, catalog.code_digest("model")])
+    folder = cache_folder() / "judges" / f"{definition.name}-{key}"
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        partial = Path(tempfile.mkdtemp(dir=folder.parent, prefix=disk.PARTIAL))
+        loaded = with_adapter(load_model(spec.base, dtype=how.dtype, device="cpu"), weights)
+        save(loaded, partial, {"judge": definition.name})
+        with suppress(OSError):  # another process was first
+            disk.publish(partial, folder)
+        shutil.rmtree(partial, ignore_errors=True)
+    return folder, adapter
 
 
 _MAKERS: dict[str, Callable[[Definition, Any, Loading], Made]] = {

@@ -9,6 +9,9 @@ from goodvibe_bench.objective.training import Training
 from goodvibe_bench.tuner.spec import TunerSpec
 from goodvibe_bench.types import Noun
 
+ADAPTER = "adapter"
+"""The folder, in a trained model's, of what was trained as a LoRA adapter over the base; full fine-tuning has none."""
+
 
 def _value(text: str) -> Any:
     """Return `text` as TOML would read it: a number, a list, true; else the text itself."""

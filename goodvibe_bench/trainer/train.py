@@ -19,12 +19,13 @@ from goodvibe_bench.model.load import Loaded
 from goodvibe_bench.objective.sft import SftObjective
 from goodvibe_bench.objective.training import Training
 from goodvibe_bench.trainer import cost, meta_step, processes
-from goodvibe_bench.trainer.definition import TrainerDefinition
+from goodvibe_bench.trainer.definition import ADAPTER, TrainerDefinition
 from goodvibe_bench.trainer.loop import Account, fit
 from goodvibe_bench.trainer.memory import device_name, needs_checkpointing
 from goodvibe_bench.trainer.neurons import FoundNeurons, find_neurons
 from goodvibe_bench.trainer.top import hidden_below, top_only
 from goodvibe_bench.tuner.attach import Attached, attach, fold
+from goodvibe_bench.tuner.export import export
 from goodvibe_bench.tuner.spec import FullSpec, GoodVibeSpec, LoraSpec, NoneSpec
 from goodvibe_bench.types import Flops, Labelled, Pair, TrainReport
 
@@ -77,6 +78,8 @@ def train(
     attached = attach(loaded.model, spec, found.selection if found else None, seed)
     trainable = attached.trainable()
     account, below = _fit(attached, objective, examples, training, seed, scratch / "trainer", progress, report_to)
+    if not isinstance(spec, FullSpec) and processes.is_first():
+        export(attached.model, scratch / ADAPTER)
     loaded.model, fold_error = fold(attached)
     shutil.rmtree(scratch / "trainer", ignore_errors=True)
     return _report(

@@ -1,4 +1,4 @@
-"""Write a GoodVibe adapter as an ordinary LoRA adapter that loads without any code of ours. It merges nothing."""
+"""Write adapters as ordinary LoRA adapters that load without any code of ours. It merges nothing."""
 
 from pathlib import Path
 from typing import Any
@@ -8,6 +8,15 @@ from peft import LoraConfig
 from safetensors.torch import save_file
 
 from goodvibe_bench.tuner.goodvibe import GoodVibeLayer
+
+
+def export(model: Any, folder: Path) -> Path:
+    """Write a model's LoRA or GoodVibe adapter to `folder` as a LoRA adapter that servers such as vLLM take."""
+    if any(isinstance(module, GoodVibeLayer) for module in model.modules()):
+        return export_lora(model, folder)
+    model.save_pretrained(str(folder), save_embedding_layers=False)
+    (folder / "README.md").unlink(missing_ok=True)  # a card of peft's, empty but for questions
+    return folder
 
 
 def export_lora(model: Any, folder: Path, adapter: str = "default") -> Path:

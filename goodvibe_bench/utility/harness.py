@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -80,8 +80,14 @@ def evaluate(request: Request, name: str, model: types.Model, task: str, show: S
 
 
 def backend(request: Request) -> str:
-    """Return lm-eval's name of what runs the model."""
-    return "vllm" if request.backend == "vllm" else "hf"
+    """Return lm-eval's name of what runs the model; vLLM's CPU build it does not know by its package's name."""
+    if request.backend != "vllm":
+        return "hf"
+    try:
+        version("vllm")
+    except PackageNotFoundError:
+        return "hf"
+    return "vllm"
 
 
 def _job(request: Request, name: str, task: str, config: dict[str, Any] | None) -> dict[str, Any]:

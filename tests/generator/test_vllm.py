@@ -2,35 +2,32 @@
 
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
-from goodvibe_bench.engine import Engine, process, settings
+from goodvibe_bench.engine import Engine, process
 from goodvibe_bench.errors import RunError, UsageError
 from goodvibe_bench.generator.sampling import Sampling
 from goodvibe_bench.generator.transformers import TransformersGenerator
 from goodvibe_bench.generator.vllm import VllmGenerator
-from goodvibe_bench.model.load import OnDisk, best_device, load, on_disk
+from goodvibe_bench.model.load import Loaded, OnDisk, best_device, load, on_disk
+from goodvibe_bench.tuner.attach import Attached, attach, fold
+from goodvibe_bench.tuner.export import export
+from goodvibe_bench.tuner.spec import GoodVibeSpec, LoraSpec
 from goodvibe_bench.types import Completion, Prompt
 from tests.tiny import tiny_folder
+from tests.tuner.test_goodvibe import some_rows
+from tests.vllm_here import little, need_vllm  # noqa: F401
 
-if settings.installed() is None:
-    pytest.skip("vLLM is not installed (make vllm)", allow_module_level=True)
+need_vllm()
 
 PROMPTS = [Prompt(id=f"p{i}", language="cpp", text="Write a loop. " * (i + 1)) for i in range(5)]
+SETTINGS = Engine(max_lora_rank=8)
 LONG_AND_SHORT = [process.Ask(ids=[5, 6, 7], max_tokens=1900), process.Ask(ids=[5, 6, 7], max_tokens=2)]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def engines() -> Iterator[None]:
-    """Give a quiet engine what it needs here, and end the last one."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield
-        process.stop()
 
 
 @pytest.fixture(scope="module")
@@ -39,15 +36,16 @@ def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def drawn(model: OnDisk, prompts: Sequence[Prompt] = PROMPTS, **words: object) -> dict[tuple[str, int], Completion]:
-    kept = words.pop("kept", frozenset())
+    kept: Any = words.pop("kept", frozenset())
+    adapter: Any = words.pop("adapter", None)
     sampling = Sampling.model_validate({"max_new_tokens": 12, **words})
-    generator = VllmGenerator(model, sampling, kept, dtype="float32", lora_rank=8)  # type: ignore[arg-type]
+    generator = VllmGenerator(model, sampling, kept, dtype="float32", engine=SETTINGS, adapter=adapter)
     return {(found.prompt_id, found.attempt): found for found in generator.generate(prompts)}
 
 
 def engine_of(folder: Path) -> process.Process:
     """The engine that answers `drawn`."""
-    served = process.Served(folder, "float32", Engine(), longest=2048, on_cpu=best_device().type == "cpu", lora_rank=8)
+    served = process.Served(folder, "float32", SETTINGS, longest=2048, on_cpu=best_device().type == "cpu")
     return process.running(served)
 
 
@@ -71,6 +69,46 @@ def test_samples_are_seeded_each_by_itself(qwen: Path):
     assert set(one) == {(f"p{i}", attempt) for i in range(5) for attempt in (0, 1)}
     assert len({one["p0", attempt] for attempt in (0, 1)}) == 2
     assert told(drawn(model, PROMPTS[2:3], temperature=1.0, attempts=2, seed=1)).items() <= one.items()
+
+
+def test_adapters_are_served_over_the_base_by_one_engine_and_say_what_the_folded_models_say(qwen: Path, tmp_path: Path):
+    model, before = on_disk(str(qwen)), engine_of(qwen)
+    sampling = Sampling(max_new_tokens=12)
+    base = told(drawn(model))
+    for name in ("goodvibe", "lora"):
+        loaded = load(str(qwen), dtype="float32", device="cpu")
+        attached = _attached(loaded, name)
+        folder = export(attached.model, tmp_path / name)
+        loaded.model, _ = fold(attached)
+        folded = told(
+            {(one.prompt_id, one.attempt): one for one in TransformersGenerator(loaded, sampling).generate(PROMPTS)}
+        )
+        assert told(drawn(model, adapter=folder)) == folded != base
+    assert told(drawn(model)) == base
+    assert process.running(before.served) is before
+
+
+def _attached(loaded: Loaded, name: str) -> Attached:
+    """A tuner whose update is large enough to change what the model says."""
+    if name == "lora":
+        attached = attach(loaded.model, LoraSpec(kind="lora", rank=4))
+        weights = [weight for key, weight in attached.model.named_parameters() if "lora_B" in key]
+    else:
+        attached = attach(loaded.model, GoodVibeSpec(kind="goodvibe"), some_rows(loaded, clusters=3))
+        weights = [weight for weight in attached.model.parameters() if weight.requires_grad]
+    torch.manual_seed(0)
+    with torch.no_grad():
+        for weight in weights:
+            weight.normal_(std=0.2)
+    return attached
+
+
+def test_an_adapter_that_is_too_large_or_none_is_refused(qwen: Path, tmp_path: Path):
+    (tmp_path / "adapter_config.json").write_text('{"r": 16}')
+    with pytest.raises(UsageError, match=r"has rank 16, and the engine takes ranks up to 8.*max_lora_rank=16"):
+        drawn(on_disk(str(qwen)), adapter=tmp_path)
+    with pytest.raises(UsageError, match="holds no LoRA adapter"):
+        drawn(on_disk(str(qwen)), adapter=tmp_path / "none")
 
 
 def test_what_is_kept_is_not_drawn_again(qwen: Path):
