@@ -9,10 +9,10 @@ import pytest
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.experiment import devices, forecast, grid, measured, planned
 from goodvibe_bench.experiment.devices import Device
-from goodvibe_bench.experiment.forecast import Forecast, schedule
+from goodvibe_bench.experiment.forecast import Amount, Forecast, schedule
 from goodvibe_bench.experiment.grid import Cell, Changes
 from goodvibe_bench.generator.sampling import Sampling
-from goodvibe_bench.plan import Plan
+from goodvibe_bench.plan import Plan, Workload
 from goodvibe_bench.result import store
 from goodvibe_bench.types import Result, TrainReport
 from tests.conftest import Call
@@ -105,7 +105,7 @@ def test_measured_tokens_a_second_on_such_a_device_come_before_flops(tmp_path: P
 
 def _of(seconds: float, count: int) -> Forecast:
     (cell,) = _cells("table3")[:1]
-    return Forecast(cell, PLAN, 0, count, seconds, False)
+    return Forecast(cell, Amount(Workload(), 1, False), PLAN, 0, count, seconds, False)
 
 
 def test_cells_share_the_devices_and_those_that_are_too_big_are_named() -> None:
