@@ -154,7 +154,9 @@ def _run(grid: Any, words: dict[str, Any]) -> bool:
         told = {"experiment": grid.name, "lines": lines, "clusters": clusters, "notes": notes, "drawn": drawn}
         say(json.dumps(told | {"failed": failed}, indent=1))
         return bool(failures)
-    say_filled(f"{grid.name} (section {grid.definition.section}): {grid.definition.description}")
+    section = grid.definition.section
+    place = f"section {section}" if section[:1].isdigit() else section
+    say_filled(f"{grid.name} ({place}): {grid.definition.description}")
     say("")
     _print_lines(lines)
     for model, rows in clusters.items():

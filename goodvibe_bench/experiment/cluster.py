@@ -86,6 +86,7 @@ def execute(cells: Sequence[Cell], show: Show, cluster: Cluster) -> tuple[Answer
 def _connected(cluster: Cluster) -> Iterator[Any]:
     if find_spec("ray") is None:
         raise UsageError('--engine ray needs Ray: pip install "goodvibe-bench[ray]"')
+    _check_address(cluster.address)
     ray = import_module("ray")
     local = {} if cluster.address else {"include_dashboard": False}
     try:
@@ -96,6 +97,19 @@ def _connected(cluster: Cluster) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _check_address(address: str | None) -> None:
+    """Raise UsageError where nobody listens: Ray itself would try for minutes."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(
+            f"No Ray cluster at {address!r}: {error}. Start one with `ray start --head`, or leave --address out."
+        ) from error
 
 
 def _ended(ray: Any, cells: Sequence[Cell], cluster: Cluster) -> Iterator[tuple[Cell, Result | Failure]]:

@@ -6,7 +6,7 @@ stated utilisation. It loads no weights and runs nothing.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from goodvibe_bench import plan
 from goodvibe_bench.errors import UsageError
@@ -78,6 +78,8 @@ def forecast(cells: Sequence[Cell], device: Device | None, utilisation: float, r
     for cell in cells:
         amount = _amount(cell.request, tasks)
         planned = _plan(cell.request, amount.work, plans)
+        if device is not None and planned.peak_memory_bytes > _usable(device):
+            planned = _plan(cell.request, amount.work, plans, checkpointing=True)
         found.append(_forecast(cell, planned, amount, device, utilisation, rates))
     return found
 
@@ -107,13 +109,23 @@ def _amount(request: Request, known: dict[str, Task]) -> Amount:
     return Amount(work, prompts * request.sampling.attempts, assumed)
 
 
-def _plan(request: Request, work: Workload, known: dict[str, Plan]) -> Plan:
-    """Return a method's plan, reckoned once for all cells that are alike but for task names and seed."""
-    trainers = read_trainers(request.methods, request.overrides)
-    key = f"{request.model} {trainers[0].digest} {work.model_dump_json()}"
+def _plan(request: Request, work: Workload, known: dict[str, Plan], *, checkpointing: bool = False) -> Plan:
+    """Return a method's plan, reckoned once for all cells that are alike but for task names and seed.
+
+    With `checkpointing` a trainer that leaves it to the memory at hand has it, as a run would.
+    """
+    (trainer,) = read_trainers(request.methods, request.overrides)
+    if checkpointing and trainer.content.training_for(request.model).checkpointing == "auto":
+        trainer = replace(trainer, content=trainer.content.with_overrides({"training.checkpointing": "true"}))
+    key = f"{request.model} {trainer.digest} {trainer.content.training.checkpointing} {work.model_dump_json()}"
     if key not in known:
-        (known[key],), _ = plan.plan(request.model, request.methods, work, trainers=trainers)
+        (known[key],), _ = plan.plan(request.model, request.methods, work, trainers=[trainer])
     return known[key]
+
+
+def _usable(device: Device) -> float:
+    """Return the bytes of a device that a training step may fill."""
+    return USABLE_MEMORY * device.memory_gb * 1e9
 
 
 def _forecast(
@@ -123,7 +135,7 @@ def _forecast(
     generation = 2 * planned.total_parameters * amount.prompts * (PROMPT_TOKENS + answer)
     if device is None:
         return Forecast(cell, amount, planned, generation, 1, None, False)
-    needed = max(1, math.ceil(planned.peak_memory_bytes / (USABLE_MEMORY * device.memory_gb * 1e9)))
+    needed = max(1, math.ceil(planned.peak_memory_bytes / _usable(device)))
     seconds = _measured_seconds(amount, answer, planned, rates.of(cell.request, device))
     measured = seconds is not None
     if seconds is None:

@@ -28,7 +28,7 @@ def rows(grid: Grid, forecasts: Sequence[Forecast], done: Collection[str]) -> li
             "method": one.plan.method,
             "tasks": ",".join(one.cell.request.tasks),
             "seed": str(one.cell.request.seed),
-            "trained_M": f"{one.plan.trainable_parameters / 1e6:.4g}",
+            "trained_M": _millions(one.plan.trainable_parameters),
             "train_PF": f"{(one.plan.training_flops + one.plan.attribution_flops) / 1e15:.3g}",
             "write_PF": f"{one.generation_flops / 1e15:.3g}",
             "memory_GB": f"{one.plan.peak_memory_bytes / 1e9:.3g}",
@@ -41,6 +41,10 @@ def rows(grid: Grid, forecasts: Sequence[Forecast], done: Collection[str]) -> li
     idle = {"done"} if not done else set()
     idle |= {"seed"} if len(grid.seeds) == 1 else set()
     return [{key: word for key, word in row.items() if key not in idle} for row in all_rows]
+
+
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.4g}" if count < 1e9 else f"{count / 1e6:.0f}"
 
 
 def length(seconds: float) -> str:
@@ -94,8 +98,9 @@ def _assumptions(forecasts: Sequence[Forecast], settings: Settings, device: Devi
         )
     if any(one.devices > 1 for one in forecasts):
         found.append(
-            f"Devices: as many as hold a training step's memory, filled to {forecast.USABLE_MEMORY:.0%}, and as fast "
-            "as their sum. What one cell can do on several today, docs/cluster.md says."
+            f"Devices: as many as hold a training step's memory, filled to {forecast.USABLE_MEMORY:.0%}, with gradient "
+            "checkpointing where one would not do, and as fast as their sum. What one cell can do on several today, "
+            "docs/cluster.md says."
         )
     if any(one.amount.assumed for one in forecasts):
         found.append(

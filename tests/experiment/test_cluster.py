@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -53,6 +54,17 @@ def test_without_ray_the_way_to_it_is_told(call: Call, tmp_path: Path) -> None:
     code, _, err = call("experiment", bare(tmp_path), *reduced(tmp_path, "--engine", "ray"))
     assert code == 2
     assert 'pip install "goodvibe-bench[ray]"' in err
+
+
+@needs_ray
+def test_an_address_where_nobody_listens_is_refused_at_once(call: Call, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+    words = ("experiment", bare(tmp_path), *reduced(tmp_path, "--engine", "ray", "--address", address))
+    code, _, err = call(*words)
+    assert code == 2
+    assert f"No Ray cluster at '{address}'" in err
 
 
 def test_results_go_to_a_url_and_come_back_with_their_records(tmp_path: Path) -> None:
