@@ -4,6 +4,7 @@ Exit codes: 0 all cells done, 1 a cell failed, 2 usage.
 """
 
 import json
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -36,6 +37,18 @@ Benchmarks = Annotated[str | None, typer.Option("--utility", help="figure3: in p
 Gpu = Annotated[str | None, typer.Option("--gpu", help="--plan: kind of device, of devices.toml; else this machine's.")]
 Price = Annotated[float | None, typer.Option(min=0, help="--plan: dollars a device and hour, else devices.toml's.")]
 Utilisation = Annotated[float, typer.Option(min=0.01, max=1, help="--plan: share of a device's peak, if not measured.")]
+Address = Annotated[
+    str | None, typer.Option(help="--engine ray: of a running cluster, such as auto or ray://HOST:10001.")
+]
+Share = Annotated[str | None, typer.Option(help="--engine ray: URL that results are copied to, such as s3://bucket/x.")]
+CellCpus = Annotated[float, typer.Option("--cell-cpus", min=0.1, help="--engine ray: CPUs a cell.")]
+CellGpus = Annotated[int, typer.Option("--cell-gpus", min=0, help="--engine ray: GPUs a cell, of one machine.")]
+CellMemory = Annotated[float, typer.Option("--cell-memory", min=0, help="--engine ray: GB a cell, for scheduling.")]
+
+
+class Engine(StrEnum):
+    HERE = "here"
+    RAY = "ray"
 
 
 def experiment(
@@ -64,6 +77,12 @@ def experiment(
     gpu: Gpu = None,
     price: Price = None,
     utilisation: Utilisation = 0.3,
+    engine: Annotated[Engine, typer.Option(help="In this process, or as tasks of a Ray cluster.")] = Engine.HERE,
+    address: Address = None,
+    cell_cpus: CellCpus = 1,
+    cell_gpus: CellGpus = 0,
+    cell_memory: CellMemory = 0,
+    share: Share = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -73,7 +92,7 @@ def experiment(
     grid = _grid(words)
     if plan:
         _print_plan(grid, words)
-    elif _run(grid, as_json, quiet):
+    elif _run(grid, words):
         raise typer.Exit(1)
 
 
@@ -105,23 +124,39 @@ def _seeds(text: str) -> tuple[int, ...]:
         raise UsageError(f"--seed {text}: seeds are whole numbers, separated by commas.") from error
 
 
-def _run(grid: Any, as_json: bool, quiet: bool) -> bool:
-    """Run the grid and print its table; return whether a cell failed."""
-    from goodvibe_bench.experiment import execute, figure, table
+def _executed(grid: Any, words: dict[str, Any]) -> tuple[Any, Any]:
+    from goodvibe_bench import catalog
     from goodvibe_bench.progress import Show
 
-    with Show(quiet=quiet) as progress:
-        found, failures = execute.execute(grid.cells(), progress)
+    with Show(quiet=words["quiet"]) as progress:
+        if words["engine"] == Engine.HERE:
+            from goodvibe_bench.experiment import execute
+
+            return execute.execute(grid.cells(), progress)
+        from goodvibe_bench.experiment import cluster
+
+        settings = {"address": words["address"], "share": words["share"], "memory_gb": words["cell_memory"]}
+        settings |= {"cpus": words["cell_cpus"], "gpus": words["cell_gpus"]}
+        return cluster.execute(grid.cells(), progress, catalog.parse(settings, cluster.Cluster, "experiment"))
+
+
+def _run(grid: Any, words: dict[str, Any]) -> bool:
+    """Run the grid and print its table; return whether a cell failed."""
+    from goodvibe_bench.experiment import figure, table
+
+    found, failures = _executed(grid, words)
     lines = table.lines(grid, found)
     notes = table.notes(grid, lines)
     drawn = [str(path) for path in figure.draw(grid, lines, found)]
     clusters = figure.numbers(grid, found)
     failed = [{"cell": one.cell.words, "why": one.why} for one in failures]
-    if as_json:
-        words = {"experiment": grid.name, "lines": lines, "clusters": clusters, "notes": notes, "drawn": drawn}
-        say(json.dumps(words | {"failed": failed}, indent=1))
+    if words["as_json"]:
+        told = {"experiment": grid.name, "lines": lines, "clusters": clusters, "notes": notes, "drawn": drawn}
+        say(json.dumps(told | {"failed": failed}, indent=1))
         return bool(failures)
-    say_filled(f"{grid.name} (section {grid.definition.section}): {grid.definition.description}")
+    section = grid.definition.section
+    place = f"section {section}" if section[:1].isdigit() else section
+    say_filled(f"{grid.name} ({place}): {grid.definition.description}")
     say("")
     _print_lines(lines)
     for model, rows in clusters.items():
@@ -145,19 +180,25 @@ def _print_lines(lines: list[Any]) -> None:
 
 
 def _print_plan(grid: Any, words: dict[str, Any]) -> None:
-    from goodvibe_bench.experiment import devices, forecast, measured, planned
+    from goodvibe_bench.experiment import devices, execute, forecast, measured, planned
 
     name = words["gpu"] or devices.here()
     device = devices.find(name) if name else None
     rates = measured.read([words["output"]])
     forecasts = forecast.forecast(grid.cells(), device, words["utilisation"], rates)
+    done = set(execute.answers(grid.cells(), current=False))
     settings = planned.Settings(device, words["gpus"], words["price"], words["utilisation"])
-    rows, notes = planned.rows(grid, forecasts), planned.notes(grid, forecasts, settings)
+    rows, notes = planned.rows(grid, forecasts, done), planned.notes(forecasts, settings, done)
     if words["as_json"]:
         say(json.dumps({"experiment": grid.name, "cells": rows, "notes": notes}, indent=1))
         return
     keys = list(rows[0])
     headings = [key.replace("_", "\n") for key in keys]
-    print_table(f"{grid.name}: {len(rows)} cells", headings, [[row[key] for key in keys] for row in rows])
+    optional = [keys.index(key) for key in ("devices", "train_PF", "write_PF") if key in keys]
+    left = print_table(
+        f"{grid.name}: {len(rows)} cells", headings, [[row[key] for key in keys] for row in rows], optional
+    )
+    if left:
+        say_filled(f"No room for: {', '.join(keys[place] for place in left)}. A wider terminal or --json has them.")
     for note in notes:
         say_filled(note)

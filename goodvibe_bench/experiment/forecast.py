@@ -6,7 +6,7 @@ stated utilisation. It loads no weights and runs nothing.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from goodvibe_bench import plan
 from goodvibe_bench.errors import UsageError
@@ -18,6 +18,7 @@ from goodvibe_bench.request import Request
 from goodvibe_bench.run import read_trainers
 from goodvibe_bench.task import load as load_task
 from goodvibe_bench.task.load import at_hand
+from goodvibe_bench.types import Task
 
 PAPER_PAIRS, PAPER_TOKENS = 424, 512
 """What a language's training is taken to be where its data is not at hand."""
@@ -32,10 +33,21 @@ FIXED_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
+class Amount:
+    """What one cell trains on and generates."""
+
+    work: Workload
+    prompts: int
+    assumed: bool
+    """Whether the data was not at hand."""
+
+
+@dataclass(frozen=True)
 class Forecast:
     """One cell."""
 
     cell: Cell
+    amount: Amount
     plan: Plan
     generation_flops: int
     """Upper bound: every answer at full length."""
@@ -58,34 +70,29 @@ class Schedule:
     """Cells that need more devices than there are; they are in no figure."""
 
 
-@dataclass(frozen=True)
-class Amount:
-    """What one cell trains on and generates."""
-
-    work: Workload
-    prompts: int
-    assumed: bool
-    """Whether the data was not at hand."""
-
-
 def forecast(cells: Sequence[Cell], device: Device | None, utilisation: float, rates: Rates) -> list[Forecast]:
     """Return a forecast for every cell. Raises UsageError for a model whose config nobody can be asked for."""
     found = []
     plans: dict[str, Plan] = {}
+    tasks: dict[str, Task] = {}
     for cell in cells:
-        amount = amounts(cell.request)
+        amount = _amount(cell.request, tasks)
         planned = _plan(cell.request, amount.work, plans)
+        if device is not None and planned.peak_memory_bytes > _usable(device):
+            planned = _plan(cell.request, amount.work, plans, checkpointing=True)
         found.append(_forecast(cell, planned, amount, device, utilisation, rates))
     return found
 
 
-def amounts(request: Request) -> Amount:
+def _amount(request: Request, known: dict[str, Task]) -> Amount:
     """Return what a request trains on and generates: counted where its data is at hand, else as the paper has it."""
     pairs = prompts = letters = 0
     assumed = False
     for name in request.tasks:
         if at_hand(name, request.data):
-            task = load_task(name, data=request.data, quality=request.quality)
+            if name not in known:
+                known[name] = load_task(name, data=request.data, quality=request.quality)
+            task = known[name]
             chosen = task.pairs["tuner-train"][: request.train_limit]
             pairs, prompts = pairs + len(chosen), prompts + len(task.prompts[: request.limit])
             letters += sum(len(pair.prompt) + len(pair.secure) for pair in chosen)
@@ -102,13 +109,23 @@ def amounts(request: Request) -> Amount:
     return Amount(work, prompts * request.sampling.attempts, assumed)
 
 
-def _plan(request: Request, work: Workload, known: dict[str, Plan]) -> Plan:
-    """Return a method's plan, reckoned once for all cells that are alike but for task names and seed."""
-    trainers = read_trainers(request.methods, request.overrides)
-    key = f"{request.model} {trainers[0].digest} {work.model_dump_json()}"
+def _plan(request: Request, work: Workload, known: dict[str, Plan], *, checkpointing: bool = False) -> Plan:
+    """Return a method's plan, reckoned once for all cells that are alike but for task names and seed.
+
+    With `checkpointing` a trainer that leaves it to the memory at hand has it, as a run would.
+    """
+    (trainer,) = read_trainers(request.methods, request.overrides)
+    if checkpointing and trainer.content.training_for(request.model).checkpointing == "auto":
+        trainer = replace(trainer, content=trainer.content.with_overrides({"training.checkpointing": "true"}))
+    key = f"{request.model} {trainer.digest} {trainer.content.training.checkpointing} {work.model_dump_json()}"
     if key not in known:
-        (known[key],), _ = plan.plan(request.model, request.methods, work, trainers=trainers)
+        (known[key],), _ = plan.plan(request.model, request.methods, work, trainers=[trainer])
     return known[key]
+
+
+def _usable(device: Device) -> float:
+    """Return the bytes of a device that a training step may fill."""
+    return USABLE_MEMORY * device.memory_gb * 1e9
 
 
 def _forecast(
@@ -117,15 +134,15 @@ def _forecast(
     answer = cell.request.sampling.max_new_tokens
     generation = 2 * planned.total_parameters * amount.prompts * (PROMPT_TOKENS + answer)
     if device is None:
-        return Forecast(cell, planned, generation, 1, None, False)
-    needed = max(1, math.ceil(planned.peak_memory_bytes / (USABLE_MEMORY * device.memory_gb * 1e9)))
+        return Forecast(cell, amount, planned, generation, 1, None, False)
+    needed = max(1, math.ceil(planned.peak_memory_bytes / _usable(device)))
     seconds = _measured_seconds(amount, answer, planned, rates.of(cell.request, device))
     measured = seconds is not None
     if seconds is None:
         share = device.utilisation or utilisation
         spent = (planned.training_flops + planned.attribution_flops) / (device.tflops * 1e12 * share * needed)
         seconds = spent + _generation_seconds(cell.request, planned, amount.prompts, device, share)
-    return Forecast(cell, planned, generation, needed, seconds + FIXED_SECONDS, measured)
+    return Forecast(cell, amount, planned, generation, needed, seconds + FIXED_SECONDS, measured)
 
 
 def _measured_seconds(amount: Amount, answer: int, planned: Plan, rate: Rate | None) -> float | None:

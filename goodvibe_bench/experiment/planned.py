@@ -1,12 +1,11 @@
 """What `experiment NAME --plan` prints: a row a cell, and hours and cost of them all. It reckons nothing of a cell."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from goodvibe_bench.experiment import forecast
 from goodvibe_bench.experiment.devices import Device
-from goodvibe_bench.experiment.execute import answers
-from goodvibe_bench.experiment.forecast import Forecast, amounts, schedule
+from goodvibe_bench.experiment.forecast import Forecast, schedule
 from goodvibe_bench.experiment.grid import Grid
 
 
@@ -21,16 +20,15 @@ class Settings:
     utilisation: float
 
 
-def rows(grid: Grid, forecasts: Sequence[Forecast]) -> list[dict[str, str]]:
-    """Return one row of text a cell: trained millions, 10^15 FLOPs, memory, devices, time, and whether it is done."""
-    done = answers(grid.cells(), current=False)
+def rows(grid: Grid, forecasts: Sequence[Forecast], done: Collection[str]) -> list[dict[str, str]]:
+    """Return one row of text a cell: trained millions, 10^15 FLOPs, memory, devices, time, and whether it is `done`."""
     all_rows = [
         {
             "model": one.cell.request.model.rpartition("/")[2],
             "method": one.plan.method,
             "tasks": ",".join(one.cell.request.tasks),
             "seed": str(one.cell.request.seed),
-            "trained_M": f"{one.plan.trainable_parameters / 1e6:.4g}",
+            "trained_M": _millions(one.plan.trainable_parameters),
             "train_PF": f"{(one.plan.training_flops + one.plan.attribution_flops) / 1e15:.3g}",
             "write_PF": f"{one.generation_flops / 1e15:.3g}",
             "memory_GB": f"{one.plan.peak_memory_bytes / 1e9:.3g}",
@@ -45,6 +43,10 @@ def rows(grid: Grid, forecasts: Sequence[Forecast]) -> list[dict[str, str]]:
     return [{key: word for key, word in row.items() if key not in idle} for row in all_rows]
 
 
+def _millions(count: int) -> str:
+    return f"{count / 1e6:.4g}" if count < 1e9 else f"{count / 1e6:.0f}"
+
+
 def length(seconds: float) -> str:
     """Return a time as people say it."""
     if seconds < 100:
@@ -52,9 +54,8 @@ def length(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"
 
 
-def notes(grid: Grid, forecasts: Sequence[Forecast], settings: Settings) -> list[str]:
-    """Return hours and cost of what is not done yet, and all that they assume."""
-    done = answers(grid.cells(), current=False)
+def notes(forecasts: Sequence[Forecast], settings: Settings, done: Collection[str]) -> list[str]:
+    """Return hours and cost of what is not `done` yet, and all that they assume."""
     left = [one for one in forecasts if one.cell.key not in done]
     found = [f"{len(done)} of {len(forecasts)} cells are done; the figures below are of the others."] if done else []
     device = settings.device
@@ -97,10 +98,11 @@ def _assumptions(forecasts: Sequence[Forecast], settings: Settings, device: Devi
         )
     if any(one.devices > 1 for one in forecasts):
         found.append(
-            f"Devices: as many as hold a training step's memory, filled to {forecast.USABLE_MEMORY:.0%}, and as fast "
-            "as their sum. Training on several is `train` under `accelerate launch`."
+            f"Devices: as many as hold a training step's memory, filled to {forecast.USABLE_MEMORY:.0%}, with gradient "
+            "checkpointing where one would not do, and as fast as their sum. What one cell can do on several today, "
+            "docs/cluster.md says."
         )
-    if any(amounts(one.cell.request).assumed for one in forecasts):
+    if any(one.amount.assumed for one in forecasts):
         found.append(
             f"Of tasks whose data is not at hand: {forecast.PAPER_PAIRS} pairs of {forecast.PAPER_TOKENS} tokens, as "
             f"the paper has them, and {forecast.ASSUMED_PROMPTS} prompts."

@@ -21,16 +21,19 @@ from goodvibe_bench.result.score import estimates
 from goodvibe_bench.types import Estimate, Result
 
 AVERAGE = "average"
-DIGITS = {"safe_rate": 1, "utility": 1, "utility_change": 2, "silhouette": 2, "trained_millions": 3, "pflops": 4}
+DIGITS = {"utility_change": 2, "silhouette": 2, "trained_millions": 3, "pflops": 4, "tflops_per_second": 2}
+"""Decimals of ours where they are not 1."""
 UNITS = {
     "safe_rate": "safe responses in %",
     "trained_millions": "trained parameters in millions",
-    "pflops": "PFLOPs of attribution and training",
-    "tflops_per_second": "TFLOPs a second",
+    "pflops": "of attribution and training",
+    "tflops_per_second": "of attribution and training",
     "utility": "right answers in %",
     "utility_change": "points of right answers after training",
-    "silhouette": "silhouette",
+    "silhouette": "of a projection's clusters in all layers",
 }
+COMPARABLE = {"safe_rate", "utility_change"}
+"""Metrics of which the difference between two models of other sizes says something."""
 
 
 class Line(TypedDict):
@@ -61,7 +64,7 @@ def lines(grid: Grid, found: Answers) -> list[Line]:
         own = [_line(grid, model, column, found) for model in grid.models]
         lined += own
         if len(own) > 1:
-            lined.append(_average(column, own))
+            lined.append(_average(grid, column, own))
     return sorted(lined, key=lambda line: _order(grid, line))
 
 
@@ -78,6 +81,7 @@ def _line(grid: Grid, model: str, column: Column, found: Answers) -> Line:
     value = measured(column, results, base, scratch) if results else None
     ours = value.value if isinstance(value, Estimate) else value
     paper = grid.paper(model, column)
+    comparable = column.metric in COMPARABLE or not grid.stands_in(model)
     line: Line = {
         "group": column.group,
         "model": model,
@@ -87,7 +91,7 @@ def _line(grid: Grid, model: str, column: Column, found: Answers) -> Line:
         "ours": ours,
         "low": value.low if isinstance(value, Estimate) else None,
         "high": value.high if isinstance(value, Estimate) else None,
-        "difference": None if ours is None or paper is None else ours - paper,
+        "difference": ours - paper if ours is not None and paper is not None and comparable else None,
         "secure": None,
         "valid": None,
         "n": None,
@@ -158,12 +162,13 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def _average(column: Column, own: Sequence[Line]) -> Line:
+def _average(grid: Grid, column: Column, own: Sequence[Line]) -> Line:
     """Return the averages: the paper's of its cells that are printed here, ours of those that are done."""
     both = [line for line in own if line["ours"] is not None]
     paper = _mean([line["paper"] for line in own])
     paper = column.average if paper is None else paper
     ours = _mean([line["ours"] for line in both]) if len(both) == len(own) else None
+    comparable = column.metric in COMPARABLE or not any(map(grid.stands_in, grid.models))
     return {
         "group": column.group,
         "model": AVERAGE,
@@ -173,7 +178,7 @@ def _average(column: Column, own: Sequence[Line]) -> Line:
         "ours": ours,
         "low": None,
         "high": None,
-        "difference": None if ours is None or paper is None else ours - paper,
+        "difference": ours - paper if ours is not None and paper is not None and comparable else None,
         "secure": _mean([line["secure"] for line in both]) if ours is not None else None,
         "valid": _mean([line["valid"] for line in both]) if ours is not None else None,
         "n": None,
@@ -201,7 +206,7 @@ def cells(line: Line) -> dict[str, str]:
     return {
         "model": line["model"],
         "column": line["heading"],
-        "paper": said(line["paper"]),
+        "paper": "" if line["paper"] is None else f"{line['paper']:.{2 if line['metric'] == 'utility_change' else 1}f}",
         "ours": said(line["ours"]) + interval,
         "difference": said(line["difference"], "+"),
         "secure": "" if line["secure"] is None else f"{line['secure']:.1f}",

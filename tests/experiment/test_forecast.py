@@ -9,10 +9,10 @@ import pytest
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.experiment import devices, forecast, grid, measured, planned
 from goodvibe_bench.experiment.devices import Device
-from goodvibe_bench.experiment.forecast import Forecast, schedule
+from goodvibe_bench.experiment.forecast import Amount, Forecast, schedule
 from goodvibe_bench.experiment.grid import Cell, Changes
 from goodvibe_bench.generator.sampling import Sampling
-from goodvibe_bench.plan import Plan
+from goodvibe_bench.plan import Plan, Workload
 from goodvibe_bench.result import store
 from goodvibe_bench.types import Result, TrainReport
 from tests.conftest import Call
@@ -53,12 +53,23 @@ def test_training_time_is_flops_at_the_stated_utilisation() -> None:
 
 def test_full_fine_tuning_of_a_large_model_needs_several_devices_and_fewer_pairs_less_time() -> None:
     (large,) = [one for one in _forecasts(_cells("table2", "qwen3-14b")) if one.plan.method == "full"]
-    assert large.devices == 5
+    assert large.devices == 4
     (few,) = [one for one in _forecasts(_cells("table2", "qwen3-14b", train_limit=8)) if one.plan.method == "full"]
     assert few.plan.training_flops < large.plan.training_flops / 50
     assert few.seconds is not None
     assert large.seconds is not None
     assert few.seconds < large.seconds
+
+
+def test_a_step_that_does_not_fit_is_planned_with_checkpointing_as_a_run_would_have_it() -> None:
+    few = _cells("table2", "qwen3-14b", train_limit=8)
+    big, small = (
+        next(one for one in _forecasts(few, devices.find(name)) if one.plan.method == "lora")
+        for name in ("h200", "l40s")
+    )
+    assert small.plan.peak_memory_bytes < big.plan.peak_memory_bytes
+    assert small.plan.training_flops > 1.3 * big.plan.training_flops
+    assert (big.devices, small.devices) == (1, 1)
 
 
 def test_cells_that_are_alike_but_for_the_language_are_reckoned_once_and_alike() -> None:
@@ -105,7 +116,7 @@ def test_measured_tokens_a_second_on_such_a_device_come_before_flops(tmp_path: P
 
 def _of(seconds: float, count: int) -> Forecast:
     (cell,) = _cells("table3")[:1]
-    return Forecast(cell, PLAN, 0, count, seconds, False)
+    return Forecast(cell, Amount(Workload(), 1, False), PLAN, 0, count, seconds, False)
 
 
 def test_cells_share_the_devices_and_those_that_are_too_big_are_named() -> None:
