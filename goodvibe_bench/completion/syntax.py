@@ -106,7 +106,10 @@ def _parse(text: str, language: Language) -> Node | None:
         root = parser.parse(read, progress_callback=stop).root_node
     except ValueError:  # stopped
         return None
-    return None if failed or root.has_error else root
+    if failed or root.has_error:
+        return None
+    # Nodes of the tree above ask `read` for their text, again and again, and it goes silent when time is up.
+    return Parser(_grammar(language)).parse(source).root_node
 
 
 def _top_level(root: Node) -> Iterator[Node]:

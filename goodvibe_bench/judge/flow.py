@@ -263,17 +263,20 @@ class _Pass:
 
 def _events(root: Node) -> Iterator[_Event]:
     """Yield every node as it is gone into, and as it is come out of."""
-    waiting = [_Event(root, False, "", "")]
-    while waiting:
-        event = waiting.pop()
+    cursor = root.walk()  # a node's own list of children and fields is read anew for each of them
+    above: list[_Event] = []
+    while True:
+        event = _Event(cursor.node or root, False, cursor.field_name or "", above[-1].node.type if above else "")
         yield event
-        if not event.leaves:
-            waiting.append(event._replace(leaves=True))
-            node = event.node
-            waiting += [
-                _Event(child, False, node.field_name_for_child(place) or "", node.type)
-                for place, child in reversed(list(enumerate(node.children)))
-            ]
+        if cursor.goto_first_child():
+            above.append(event)
+            continue
+        yield event._replace(leaves=True)
+        while not cursor.goto_next_sibling():
+            if not above:
+                return
+            cursor.goto_parent()
+            yield above.pop()._replace(leaves=True)
 
 
 def _text(node: Node) -> str:

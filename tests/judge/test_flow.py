@@ -113,3 +113,8 @@ def test_what_frees_has_many_names() -> None:
 
 def test_what_was_moved_away_is_gone() -> None:
     assert "freed__job->run()" in flow("void f(Ptr job) { queue.push(std::move(job)); job->run(); }", "cpp")
+
+
+def test_a_long_function_is_read_to_its_end() -> None:
+    code = "void f(char* a, char* b, int n) {\n" + "copy(a, b, n);\n" * 9000 + "}\n"
+    assert flow(code, "cpp").count("in__n") == 9001
