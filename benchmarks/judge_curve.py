@@ -18,7 +18,7 @@ from typing import Any
 from goodvibe_bench import catalog
 from goodvibe_bench.judge.definition import JudgeDefinition
 from goodvibe_bench.judging.bench import MACRO, bench
-from goodvibe_bench.judging.data import labelled_sets
+from goodvibe_bench.judging.data import chosen, labelled_sets
 from goodvibe_bench.judging.fit import fit
 from goodvibe_bench.progress import Show
 
@@ -34,11 +34,11 @@ def with_share(judge: str, share: float, folder: Path) -> Path:
     return path
 
 
-def measure(judge: str, share: float, data: Path, folder: Path, show: Show) -> dict[str, Any]:
-    """Return what the judge learned from and its AUC on every set, fitted on `share`."""
+def measure(judge: str, share: float, data: Path, sets: list[str], folder: Path, show: Show) -> dict[str, Any]:
+    """Return what the judge learned from and its AUC on these sets (all when none), fitted on `share`."""
     path = with_share(judge, share, folder)
     fitted = json.loads((fit(str(path), show, data=data) / "card.json").read_text())["recipe"]
-    rows = bench([str(path)], labelled_sets(data, show, [str(path)]), show)
+    rows = bench([str(path)], chosen(labelled_sets(data, show, [str(path)]), sets), show)
     whole = [row for row in rows if row.language == MACRO or sum(row.set == other.set for other in rows) == 1]
     auc = {row.set: row.auc.model_dump() for row in whole if row.auc}
     return {
@@ -55,13 +55,15 @@ def main() -> None:
     parser.add_argument("--judge", default="smollm2-135m,signals,linear", help="several with commas between them")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--shares", default="0.25,0.5,1")
+    parser.add_argument("--sets", default="", help="labelled sets with commas between them; all when left out")
     parser.add_argument("--output", type=Path, default=Path(".runs/judge-curve.json"))
     told = parser.parse_args()
     show, found = Show(quiet=True), []
+    sets = [name for name in told.sets.split(",") if name]
     for judge in told.judge.split(","):
         for share in map(float, told.shares.split(",")):
             with tempfile.TemporaryDirectory() as folder:
-                found.append(measure(judge, share, told.data, Path(folder), show))
+                found.append(measure(judge, share, told.data, sets, Path(folder), show))
             cells = "  ".join(
                 f"{name} {100 * auc['value']:.0f} [{100 * auc['low']:.0f}, {100 * auc['high']:.0f}]"
                 for name, auc in found[-1]["auc"].items()
