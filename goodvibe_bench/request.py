@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 
 from pydantic import Field
 
+from goodvibe_bench.engine import Engine
 from goodvibe_bench.generator.sampling import Sampling
 from goodvibe_bench.generator.server import Server
 from goodvibe_bench.task.load import Quality
@@ -22,7 +23,10 @@ class Request(Noun):
     """The first is the headline judge, whose verdict decides a sample's outcome; all label every sample."""
     uncalibrated: bool = False
     """Take judges without a calibration for a task's language; there is no corrected rate there."""
-    backend: str = "transformers"
+    backend: str = "auto"
+    """One of the generators, or "auto", which a run settles before it begins."""
+    engine: Engine | None = None
+    """How the backend `vllm` sets its engine up; its defaults when None."""
     server: Server | None = None
     """Where the backend `openai` asks; it runs no weights of its own."""
     limit: int | None = Field(default=None, ge=1)

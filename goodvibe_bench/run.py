@@ -66,6 +66,7 @@ def run(
     wrong with the request, before anything is trained.
     """
     trainers = read_trainers(request.methods, request.overrides) if trainers is None else trainers
+    request = generating.settle(request, show)
     generating.check(request, trainers)
     utility.check(request, show)
     reporting.check(request.report_to)
@@ -201,7 +202,7 @@ def _run_method(
         [model.noun for model in models],
         [model.report for model in models if model.report],
         records,
-        versions(),
+        versions() | generating.versions(request),
         code_digest(),
     ).model_copy(update={"utility": side_effects})
     path = write(request, result, records, show)

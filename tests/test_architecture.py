@@ -13,9 +13,9 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "goodvibe_bench"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = {
-    0: {"types", "errors", "disk"},
+    0: {"types", "errors", "disk", "untrusted"},
     1: {"catalog"},
-    2: {"completion", "task", "model", "metric"},
+    2: {"completion", "task", "model", "metric", "engine"},
     3: {"objective", "neuron", "tuner"},
     4: {"trainer", "generator", "judge"},
     5: {"anchor", "result", "run", "request", "generating", "judging", "foreign", "samples", "scoring", "reproduce"}
@@ -29,8 +29,10 @@ LEVELS = {
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 SIBLINGS_ALLOWED = {2, 3, 5}
 BANNED = {"utils", "common", "helpers", "base", "manager", "handler", "misc"}
-HEAVY = {"torch", "transformers", "peft", "datasets", "sklearn", "openai", "lm_eval", "matplotlib", "ray", "fsspec"}
+HEAVY = {"torch", "transformers", "peft", "datasets", "sklearn", "openai", "lm_eval", "vllm"}
+HEAVY |= {"matplotlib", "ray", "fsspec"}
 LIGHT = {
+    "untrusted",
     "types",
     "errors",
     "catalog",
@@ -44,6 +46,7 @@ LIGHT = {
     "generating",
     "result",
     "utility",
+    "engine",
 }
 
 
@@ -128,7 +131,7 @@ def test_trainer_generator_and_judge_never_import_one_another() -> None:
 
 
 def test_results_are_read_without_models() -> None:
-    allowed = {"types", "errors", "disk", "catalog", "metric"}
+    allowed = {"types", "errors", "disk", "untrusted", "catalog", "metric"}
     assert [(_name(path), unit) for path, unit in ARROWS if _unit(path) == "result" and unit not in allowed] == []
 
 

@@ -40,8 +40,13 @@ def tiny_tokenizer(template: str | None = TEMPLATE) -> PreTrainedTokenizerFast:
     return tokenizer
 
 
-def tiny_folder(folder: Path, *, kind: str = "llama", template: str | None = TEMPLATE, seed: int = 0) -> Path:
-    """Save a random two-layer model of about 40,000 parameters with its tokenizer; return the folder."""
+def tiny_folder(
+    folder: Path, *, kind: str = "llama", template: str | None = TEMPLATE, seed: int = 0, head_dim: int = 8
+) -> Path:
+    """Save a random two-layer model of about 40,000 parameters with its tokenizer; return the folder.
+
+    vLLM's kernels for CPUs want a `head_dim` of 32 or more.
+    """
     tokenizer = tiny_tokenizer(template)
     shape: dict[str, Any] = {
         "vocab_size": len(tokenizer),
@@ -57,9 +62,9 @@ def tiny_folder(folder: Path, *, kind: str = "llama", template: str | None = TEM
     }
     torch.manual_seed(seed)
     if kind == "qwen3":
-        model: Any = Qwen3ForCausalLM(Qwen3Config(**shape, head_dim=8))
+        model: Any = Qwen3ForCausalLM(Qwen3Config(**shape, head_dim=head_dim))
     else:
-        model = LlamaForCausalLM(LlamaConfig(**shape))
+        model = LlamaForCausalLM(LlamaConfig(**shape, head_dim=head_dim))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -9,6 +9,7 @@ import json
 import re
 import shlex
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -33,6 +34,7 @@ from goodvibe_bench.cli.options import (
     Listed,
     Method,
     Model,
+    ModelArgs,
     Overrides,
     Push,
     Quality,
@@ -57,14 +59,13 @@ from goodvibe_bench.cli.options import (
 from goodvibe_bench.cli.printing import (
     print_leaderboard,
     print_side_effects,
-    printable,
-    printable_lines,
     say,
     say_filled,
     table,
     without_secrets,
 )
-from goodvibe_bench.errors import UsageError
+from goodvibe_bench.errors import RunError, UsageError
+from goodvibe_bench.untrusted import printable, printable_lines
 
 FULL = re.compile("No space left on device|File too large|quota exceeded|PytorchStreamWriter failed|iostream error")
 """What errors say when a disk takes no more; torch and safetensors raise kinds of their own."""
@@ -94,7 +95,8 @@ def run(
     tasks: Tasks = "cpp,java,swift,go",
     judge: Judges = "panel",
     uncalibrated: Uncalibrated = False,
-    backend: Annotated[str, typer.Option(help="What generates: transformers or openai.")] = "transformers",
+    backend: Annotated[str, typer.Option(help="What generates: auto, transformers, vllm or openai.")] = "auto",
+    model_args: ModelArgs = None,
     base_url: BaseUrl = None,
     concurrency: Concurrency = 16,
     timeout_seconds: Timeout = 300.0,
@@ -234,9 +236,13 @@ def main() -> None:
     except UsageError as error:
         sys.stderr.write(f"goodvibe-bench: {printable_lines(str(error))}\n")
         sys.exit(2)
-    except Exception as error:
+    except RunError as error:
+        sys.stderr.write(f"goodvibe-bench: {printable_lines(str(error))}\n{_next_command()}\n")
+        sys.exit(1)
+    except Exception as error:  # noqa: BLE001 - what is no fault of the user is shown whole
         if not FULL.search(str(error)):
-            raise
+            sys.stderr.write(printable_lines(traceback.format_exc()))  # it may quote data
+            sys.exit(1)
         sys.stderr.write(f"goodvibe-bench: the disk is full ({printable(str(error))}). {_next_command()}\n")
         sys.exit(1)
     except SystemExit as ended:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from goodvibe_bench.cli.options import AsJson, calm_libraries
-from goodvibe_bench.cli.printing import printable, say
+from goodvibe_bench.cli.printing import say
+from goodvibe_bench.untrusted import printable
 
 
 def doctor(

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from goodvibe_bench.errors import UsageError
+from goodvibe_bench.errors import UsageError, nearest
 
 
 class Quality(StrEnum):
@@ -54,6 +54,14 @@ BaseUrl = Annotated[
     str | None,
     typer.Option("--base-url", "--base_url", help="Where --backend openai asks, such as http://localhost:8000/v1."),
 ]
+ModelArgs = Annotated[
+    str | None,
+    typer.Option(
+        "--model-args",
+        "--model_args",
+        help="KEY=VALUE,...: settings of --backend vllm by its own names, such as tensor_parallel_size=2.",
+    ),
+]
 Concurrency = Annotated[int, typer.Option(help="With --base-url: requests under way at once.")]
 Timeout = Annotated[float, typer.Option("--timeout", help="With --base-url: seconds that one try of a request has.")]
 Utility = Annotated[
@@ -71,6 +79,10 @@ ReportTo = Annotated[
     str | None, typer.Option("--report-to", "--report_to", help="Follow training in trackio, wandb or mlflow.")
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
+
+
+OF_MODEL = ("dtype", "revision", "trust_remote_code", "seed")
+"""What --model_args may also say, as in lm-eval; each has an option of its own too."""
 
 
 def split(words: str) -> tuple[str, ...]:
@@ -91,12 +103,30 @@ def request_from(words: dict[str, Any]) -> Any:
     named |= {"judges": split(words["judge"])} if "judge" in words else {}
     named |= {"overrides": _pairs(words["overrides"]), "quality": words["quality"].value}
     named |= {"utility": split(words["utility"]) if words["utility"] else ()} if "utility" in words else {}
+    if words.get("model_args"):
+        named |= model_args(words["model_args"])
     if words.get("base_url") is not None:
         named["server"] = {key: value for key, value in words.items() if key in Server.model_fields}
     sampling = {"attempts": words.get("n_samples", 1)}
     sampling |= {key: value for key, value in words.items() if key in Sampling.model_fields}
     same = {key: value for key, value in words.items() if key in Request.model_fields}
+    sampling |= {"seed": named["seed"]} if "seed" in named else {}
     return catalog.parse(same | named | {"sampling": sampling}, Request, "run")
+
+
+def model_args(text: str) -> dict[str, Any]:
+    """Return lm-eval's "key=value,..." as fields of a request. Raises UsageError for an unknown key."""
+    from goodvibe_bench.engine import Engine
+
+    found, of_engine = {}, list(Engine.model_fields)
+    for word in split(text):
+        key, equals, value = (part.strip() for part in word.partition("="))
+        valid = [*of_engine, *OF_MODEL]
+        if not equals or key not in valid:
+            raise UsageError(f"--model_args {word!r} is no KEY=VALUE with a known key. {nearest(key, valid)}")
+        found[key] = value
+    engine = {key: value for key, value in found.items() if key in of_engine}
+    return {key: value for key, value in found.items() if key in OF_MODEL} | ({"engine": engine} if engine else {})
 
 
 def _pairs(words: list[str] | None) -> dict[str, str]:

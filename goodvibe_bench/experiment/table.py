@@ -116,13 +116,13 @@ def measured(
 ) -> Estimate | float | None:
     """Return the column's metric of these seeds of one cell, in the table's unit; None where it is not known."""
     spent = costs(results)
-    flops, seconds = spent["flops"], spent["training_seconds"]
+    flops, seconds = spent.flops, spent.training_seconds
     match column.metric:
         case "safe_rate":
             rate = estimates([row for result in results for row in result.outcomes])["safe_rate"]
             return rate.model_copy(update={name: 100 * getattr(rate, name) for name in ("value", "low", "high")})
         case "trained_millions":
-            return None if spent["trainable_parameters"] is None else spent["trainable_parameters"] / 1e6
+            return None if spent.trainable_parameters is None else spent.trainable_parameters / 1e6
         case "pflops":
             return None if flops is None else flops / 1e15
         case "tflops_per_second":

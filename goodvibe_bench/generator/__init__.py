@@ -2,6 +2,7 @@
 
 GENERATORS = {
     "transformers": "goodvibe_bench.generator.transformers",
+    "vllm": "goodvibe_bench.generator.vllm",
     "openai": "goodvibe_bench.generator.openai",
 }
 """Backends that a model runs on. The doubles `scripted` and `recorded` are handed in by callers."""

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from goodvibe_bench.generator.sampling import Sampling, hash_seed
+from goodvibe_bench.generator.tokens import Sample, completion, render
 from goodvibe_bench.model import chat
 from goodvibe_bench.model.cpu import quicken
 from goodvibe_bench.model.halving import Halving
@@ -33,7 +34,7 @@ class TransformersGenerator:
 
     def generate(self, prompts: Sequence[Prompt]) -> Iterator[Completion]:
         """Yield `sampling.attempts` completions for each prompt, batch by batch."""
-        rendered = {prompt.id: self.render(prompt) for prompt in prompts}
+        rendered = {prompt.id: render(self.loaded.tokenizer, prompt, self.sampling) for prompt in prompts}
         work = [(prompt, attempt) for prompt in prompts for attempt in range(self.sampling.attempts)]
         work.sort(key=lambda item: (len(rendered[item[0].id]), item[0].id, item[1]))
         for start in range(0, len(work), self.sampling.batch_size):
@@ -42,13 +43,8 @@ class TransformersGenerator:
                 continue
             yield from self.halving.run(batch, lambda part: self._batch(part, [rendered[one.id] for one, _ in part]))
 
-    def render(self, prompt: Prompt) -> list[int]:
-        """Return the token ids that the model sees for `prompt`."""
-        settings = self.sampling
-        return chat.render(self.loaded.tokenizer, prompt.text, system=settings.system, thinking=settings.thinking)
-
     @torch.inference_mode()
-    def _batch(self, batch: Sequence[tuple[Prompt, int]], rows: list[list[int]]) -> list[Completion]:
+    def _batch(self, batch: Sequence[Sample], rows: list[list[int]]) -> list[Completion]:
         model: Any = self.loaded.model
         tokenizer = self.loaded.tokenizer
         pad = int(tokenizer.pad_token_id)  # type: ignore[arg-type]
@@ -58,6 +54,7 @@ class TransformersGenerator:
         options = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
         if self.sampling.temperature > 0:
             options = {"do_sample": True, "temperature": self.sampling.temperature, "top_p": self.sampling.top_p}
+            options |= {"top_k": 0}  # else what a model's config says, or 50, would decide unseen
             first, attempt = batch[0]
             torch.manual_seed(hash_seed(self.sampling.seed, first.id, attempt))
         start = time.monotonic()
@@ -72,20 +69,5 @@ class TransformersGenerator:
         seconds = (time.monotonic() - start) / len(batch)
         answers = output[:, ids.shape[1] :].tolist()
         return [
-            self._completion(prompt, attempt, answer, set(stops), seconds)
-            for (prompt, attempt), answer in zip(batch, answers, strict=True)
+            completion(tokenizer, sample, answer, stops, seconds) for sample, answer in zip(batch, answers, strict=True)
         ]
-
-    def _completion(
-        self, prompt: Prompt, attempt: int, answer: list[int], stops: set[int], seconds: float
-    ) -> Completion:
-        end = next((place for place, token in enumerate(answer) if token in stops), None)
-        kept = answer if end is None else answer[:end]
-        return Completion(
-            prompt_id=prompt.id,
-            attempt=attempt,
-            text=str(self.loaded.tokenizer.decode(kept, skip_special_tokens=True)),
-            stop="length" if end is None else "end",
-            tokens=len(kept),
-            seconds=round(seconds, 4),
-        )

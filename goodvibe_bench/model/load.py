@@ -3,13 +3,22 @@
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 
 from goodvibe_bench import disk, types
 from goodvibe_bench.errors import UsageError, nearest
@@ -31,6 +40,18 @@ class Loaded:
     @property
     def device(self) -> torch.device:
         return self.model.device
+
+
+@dataclass(frozen=True)
+class OnDisk:
+    """A model whose weights another process loads: where they are, and all that is needed to speak to it."""
+
+    folder: Path
+    tokenizer: PreTrainedTokenizerBase
+    generation_config: GenerationConfig
+    longest: int | None
+    """Tokens that the model was made for; None where its config does not say."""
+    noun: types.Model
 
 
 def best_device() -> torch.device:
@@ -59,7 +80,7 @@ def load(
     if dtype not in DTYPES:
         raise UsageError(f"Unknown dtype {dtype!r}. {nearest(dtype, list(DTYPES))}")
     source = locate(name, revision)
-    try:
+    with _explained(name, source):
         model: Any = AutoModelForCausalLM.from_pretrained(
             source.folder,
             dtype=DTYPES[dtype],
@@ -67,16 +88,43 @@ def load(
             trust_remote_code=trust_remote_code,
             local_files_only=True,
         )
-        tokenizer = AutoTokenizer.from_pretrained(
+        tokenizer = _tokenizer(source, trust_remote_code)
+    model.eval().to(device or best_device())
+    return Loaded(model, tokenizer, describe(source))
+
+
+def on_disk(name: str, *, revision: str | None = None, trust_remote_code: bool = False) -> OnDisk:
+    """Return the model `name` without its weights. Raises UsageError as `load` does."""
+    source = locate(name, revision)
+    with _explained(name, source):
+        config: Any = AutoConfig.from_pretrained(
             source.folder, trust_remote_code=trust_remote_code, local_files_only=True
         )
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        if (source.folder / "generation_config.json").is_file():
+            generation = GenerationConfig.from_pretrained(source.folder, local_files_only=True)
+        else:
+            generation = GenerationConfig.from_model_config(config)
+        tokenizer = _tokenizer(source, trust_remote_code)
+    longest = getattr(config.get_text_config(), "max_position_embeddings", None)
+    return OnDisk(source.folder, tokenizer, generation, longest, describe(source))
+
+
+@contextmanager
+def _explained(name: str, source: Source) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
         raise UsageError(f"Model {name!r} could not be loaded from {str(source.folder)!r}: {error}") from error
+
+
+def _tokenizer(source: Source, trust_remote_code: bool) -> PreTrainedTokenizerBase:
+    tokenizer: Any = AutoTokenizer.from_pretrained(
+        source.folder, trust_remote_code=trust_remote_code, local_files_only=True
+    )
     tokenizer.padding_side = "left"
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
-    model.eval().to(device or best_device())
-    return Loaded(model, tokenizer, describe(source))
+    return tokenizer
 
 
 def describe(source: Source) -> types.Model:

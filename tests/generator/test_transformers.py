@@ -2,6 +2,7 @@ import pytest
 
 from goodvibe_bench.generator.doubles import RecordedGenerator, ScriptedGenerator
 from goodvibe_bench.generator.sampling import Sampling
+from goodvibe_bench.generator.tokens import completion, render
 from goodvibe_bench.generator.transformers import TransformersGenerator
 from goodvibe_bench.model.load import Loaded
 from goodvibe_bench.types import Completion, Prompt
@@ -35,15 +36,14 @@ def test_the_token_limit_is_reported(loaded: Loaded):
 
 
 def test_an_answer_ends_at_the_end_of_turn(loaded: Loaded):
-    generator = TransformersGenerator(loaded, Sampling())
-    end = loaded.tokenizer.eos_token_id
-    found = generator._completion(PROMPTS[0], 0, [40, 41, end, end], {end}, 0.0)
+    end = int(loaded.tokenizer.eos_token_id)  # type: ignore[arg-type]
+    found = completion(loaded.tokenizer, (PROMPTS[0], 0), [40, 41, end, end], {end}, 0.0)
     assert (found.stop, found.tokens) == ("end", 2)
 
 
 @pytest.mark.parametrize("thinking", [True, False])
 def test_thinking_is_off_unless_asked_for(loaded: Loaded, thinking: bool):
-    ids = TransformersGenerator(loaded, Sampling(thinking=thinking)).render(PROMPTS[0])
+    ids = render(loaded.tokenizer, PROMPTS[0], Sampling(thinking=thinking))
     assert ("</think>" in loaded.tokenizer.decode(ids)) is not thinking
 
 

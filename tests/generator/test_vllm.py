@@ -1,0 +1,139 @@
+"""The generator on vLLM's engine, with the CPU build where no GPU is. One engine a model, kept from test to test."""
+
+import os
+import signal
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from goodvibe_bench.engine import Engine, process, settings
+from goodvibe_bench.errors import RunError, UsageError
+from goodvibe_bench.generator.sampling import Sampling
+from goodvibe_bench.generator.transformers import TransformersGenerator
+from goodvibe_bench.generator.vllm import VllmGenerator
+from goodvibe_bench.model.load import OnDisk, best_device, load, on_disk
+from goodvibe_bench.types import Completion, Prompt
+from tests.tiny import tiny_folder
+
+if settings.installed() is None:
+    pytest.skip("vLLM is not installed (make vllm)", allow_module_level=True)
+
+PROMPTS = [Prompt(id=f"p{i}", language="cpp", text="Write a loop. " * (i + 1)) for i in range(5)]
+LONG_AND_SHORT = [process.Ask(ids=[5, 6, 7], max_tokens=1900), process.Ask(ids=[5, 6, 7], max_tokens=2)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def engines() -> Iterator[None]:
+    """Give a quiet engine what it needs here, and end the last one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VLLM_CPU_KVCACHE_SPACE", "1")
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+        process.stop()
+
+
+@pytest.fixture(scope="module")
+def qwen(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_folder(tmp_path_factory.mktemp("qwen3"), kind="qwen3", head_dim=32)
+
+
+def drawn(model: OnDisk, prompts: Sequence[Prompt] = PROMPTS, **words: object) -> dict[tuple[str, int], Completion]:
+    kept = words.pop("kept", frozenset())
+    sampling = Sampling.model_validate({"max_new_tokens": 12, **words})
+    generator = VllmGenerator(model, sampling, kept, dtype="float32", lora_rank=8)  # type: ignore[arg-type]
+    return {(found.prompt_id, found.attempt): found for found in generator.generate(prompts)}
+
+
+def engine_of(folder: Path) -> process.Process:
+    """The engine that answers `drawn`."""
+    served = process.Served(folder, "float32", Engine(), longest=2048, on_cpu=best_device().type == "cpu", lora_rank=8)
+    return process.running(served)
+
+
+def told(found: dict[tuple[str, int], Completion]) -> dict[tuple[str, int], tuple[str, str, int]]:
+    return {key: (one.text, one.stop, one.tokens) for key, one in found.items()}
+
+
+def test_greedy_answers_in_float32_are_those_of_transformers(qwen: Path):
+    model = on_disk(str(qwen))
+    engine_of(qwen)
+    sampling = Sampling(max_new_tokens=12, system="Be brief.")
+    expected = TransformersGenerator(load(str(qwen), dtype="float32"), sampling).generate(PROMPTS)
+    found = told(drawn(model, system="Be brief."))
+    assert found == told({(one.prompt_id, one.attempt): one for one in expected})
+
+
+def test_samples_are_seeded_each_by_itself(qwen: Path):
+    model = on_disk(str(qwen))
+    one, two, three = (told(drawn(model, temperature=1.0, attempts=2, seed=seed)) for seed in (1, 1, 2))
+    assert one == two != three
+    assert set(one) == {(f"p{i}", attempt) for i in range(5) for attempt in (0, 1)}
+    assert len({one["p0", attempt] for attempt in (0, 1)}) == 2
+    assert told(drawn(model, PROMPTS[2:3], temperature=1.0, attempts=2, seed=1)).items() <= one.items()
+
+
+def test_what_is_kept_is_not_drawn_again(qwen: Path):
+    kept = frozenset({("p0", 0), ("p3", 1)})
+    found = drawn(on_disk(str(qwen)), attempts=2, kept=kept)
+    assert set(found) == {(f"p{i}", attempt) for i in range(5) for attempt in (0, 1)} - kept
+    everything = frozenset((f"p{i}", 0) for i in range(5))
+    assert drawn(on_disk(str(qwen)), kept=everything) == {}
+
+
+def test_answers_come_as_they_are_done_and_their_seconds_add_up(qwen: Path):
+    model = on_disk(str(qwen))
+    assert [answer.place for answer in engine_of(qwen).answers(LONG_AND_SHORT)] == [1, 0]
+    assert sum(one.seconds for one in drawn(model).values()) > 0
+
+
+def test_a_prompt_that_is_longer_than_the_model_is_one_failed_sample(qwen: Path):
+    long = Prompt(id="long", language="cpp", text="x" * 3000)
+    found = drawn(on_disk(str(qwen)), [PROMPTS[0], long])
+    assert found["p0", 0].stop != "error"
+    assert found["long", 0].stop == "error"
+    assert "maximum" in str(found["long", 0].error)
+
+
+def test_a_limit_without_room_for_a_prompt_is_refused_before_the_engine_starts(qwen: Path):
+    generator = VllmGenerator(on_disk(str(qwen)), Sampling(max_new_tokens=100), engine=Engine(max_model_len=64))
+    with pytest.raises(UsageError, match="max_model_len=64 is too short: prompt 'p4' has"):
+        list(generator.generate(PROMPTS))
+
+
+def test_an_engine_that_is_killed_is_one_message(qwen: Path):
+    held = engine_of(qwen)
+    answers = held.answers(LONG_AND_SHORT)
+    assert next(answers).place == 1
+    os.killpg(held._copies[0].process.pid, signal.SIGKILL)
+    with pytest.raises(RunError, match=r"The vLLM engine ended \(killed by signal 9\).*--model_args"):
+        list(answers)
+    assert not held.alive
+
+
+def test_the_next_engine_is_a_new_one_and_left_early_it_is_gone_with_all_that_it_started(qwen: Path):
+    held = engine_of(qwen)
+    answers = held.answers(LONG_AND_SHORT)
+    next(answers)
+    (group,) = (copy.process.pid for copy in held._copies)
+    answers.close()  # type: ignore[attr-defined]
+    with pytest.raises(ProcessLookupError):
+        os.killpg(group, 0)
+
+
+def test_two_copies_share_the_prompts(qwen: Path):
+    sampling = Sampling(max_new_tokens=12)
+    generator = VllmGenerator(on_disk(str(qwen)), sampling, dtype="float32", engine=Engine(data_parallel_size=2))
+    found = {(one.prompt_id, one.attempt): one for one in generator.generate(PROMPTS)}
+    held = process._held
+    assert held is not None
+    assert len({copy.process.pid for copy in held._copies}) == 2
+    expected = TransformersGenerator(load(str(qwen), dtype="float32"), sampling).generate(PROMPTS)
+    assert told(found) == told({(one.prompt_id, one.attempt): one for one in expected})
+
+
+def test_an_engine_that_cannot_start_says_why(tmp_path: Path):
+    folder = tiny_folder(tmp_path / "model", head_dim=32)
+    (folder / "model.safetensors").write_bytes(b"nothing")
+    with pytest.raises(RunError, match=r"The vLLM engine ended \(exit code 1\). Its last words: "):
+        list(VllmGenerator(on_disk(str(folder)), Sampling(max_new_tokens=4)).generate(PROMPTS[:1]))
