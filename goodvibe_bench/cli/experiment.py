@@ -15,6 +15,7 @@ from goodvibe_bench.cli.options import (
     Data,
     Dtype,
     Judges,
+    ModelArgs,
     Quality,
     Quiet,
     Scratch,
@@ -24,6 +25,7 @@ from goodvibe_bench.cli.options import (
     calm_libraries,
     split,
 )
+from goodvibe_bench.cli.options import model_args as model_args_of
 from goodvibe_bench.cli.printing import print_table, say, say_filled
 from goodvibe_bench.cli.printing import table as table_of
 from goodvibe_bench.errors import UsageError
@@ -60,6 +62,8 @@ def experiment(
     seed: Seeds = None,
     judge: Judges = "panel",
     uncalibrated: Uncalibrated = False,
+    backend: Annotated[str, typer.Option(help="What generates: auto, transformers or vllm.")] = "auto",
+    model_args: ModelArgs = None,
     limit: Annotated[int | None, typer.Option(help="Held-out prompts a task, the first ones.")] = None,
     train_limit: TrainLimit = None,
     max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", "--max_new_tokens", help="Longest answer.")] = 512,
@@ -106,15 +110,23 @@ def _grid(words: dict[str, Any]) -> Any:
     changes = {key: split(words[option]) if words[option] else () for key, option in names.items()}
     seeds = _seeds(words["seed"]) if words["seed"] else ()
     shared = {key: words[key] for key in Request.model_fields if key in words}
-    shared = {key: value for key, value in shared.items() if key not in {"model", "tasks", "seed", "utility"}}
+    shared = {key: value for key, value in shared.items() if key not in {"model", "tasks", "seed", "utility", "engine"}}
     shared |= {"judges": split(words["judge"])}
     shared |= {"sampling": Sampling(max_new_tokens=words["max_new_tokens"], batch_size=words["batch_size"])}
+    shared |= _of_model(words["model_args"])
     if words["quality"] is None:
         del shared["quality"]
     else:
         shared["quality"] = words["quality"].value
     catalog.parse(shared | {"model": "x", "methods": ("none",)}, Request, "experiment")
     return grid.make(words["name"], catalog.parse(changes | {"seeds": seeds}, grid.Changes, "experiment"), shared)
+
+
+def _of_model(text: str | None) -> dict[str, Any]:
+    found = model_args_of(text) if text else {}
+    if "seed" in found:
+        raise UsageError("--model_args seed: an experiment's seeds are given by --seed.")
+    return found
 
 
 def _seeds(text: str) -> tuple[int, ...]:

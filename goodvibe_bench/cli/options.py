@@ -99,7 +99,6 @@ def split(words: str) -> tuple[str, ...]:
 def request_from(words: dict[str, Any]) -> Any:
     """Return the words of a command as a Request. Raises UsageError for all that does not fit."""
     from goodvibe_bench import catalog
-    from goodvibe_bench.engine import Engine
     from goodvibe_bench.generator.sampling import Sampling
     from goodvibe_bench.generator.server import Server
     from goodvibe_bench.run import Request
@@ -109,7 +108,7 @@ def request_from(words: dict[str, Any]) -> Any:
     named |= {"overrides": _pairs(words["overrides"]), "quality": words["quality"].value}
     named |= {"utility": split(words["utility"]) if words["utility"] else ()} if "utility" in words else {}
     if words.get("model_args"):
-        named |= _model_args(words["model_args"], list(Engine.model_fields))
+        named |= model_args(words["model_args"])
     if words.get("base_url") is not None:
         named["server"] = {key: value for key, value in words.items() if key in Server.model_fields}
     sampling = {"attempts": words.get("n_samples", 1)}
@@ -119,9 +118,11 @@ def request_from(words: dict[str, Any]) -> Any:
     return catalog.parse(same | named | {"sampling": sampling}, Request, "run")
 
 
-def _model_args(text: str, of_engine: list[str]) -> dict[str, Any]:
+def model_args(text: str) -> dict[str, Any]:
     """Return lm-eval's "key=value,..." as fields of a request. Raises UsageError for an unknown key."""
-    found = {}
+    from goodvibe_bench.engine import Engine
+
+    found, of_engine = {}, list(Engine.model_fields)
     for word in split(text):
         key, equals, value = (part.strip() for part in word.partition("="))
         valid = [*of_engine, *OF_MODEL]

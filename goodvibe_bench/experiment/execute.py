@@ -12,8 +12,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from goodvibe_bench.errors import UsageError
+from goodvibe_bench.errors import RunError, UsageError
 from goodvibe_bench.experiment.grid import Cell
+from goodvibe_bench.generating import AUTO
 from goodvibe_bench.judge import load as judges
 from goodvibe_bench.request import Request, Show
 from goodvibe_bench.result import instrument, store
@@ -57,7 +58,7 @@ def attempt(cell: Cell, show: Show) -> Result | Failure:
     """Return the cell's result, or why it failed; the traceback of what is no user's fault goes to the scratch."""
     try:
         ((result, _),) = run(cell.request, show)
-    except UsageError as error:
+    except (UsageError, RunError) as error:
         found: Result | Failure = Failure(cell, str(error))
     except Exception as error:  # noqa: BLE001 - out of memory, a damaged file: the other cells must not be lost
         path = store.writable(cell.request.scratch / "failures") / f"{cell.key}.txt"
@@ -116,7 +117,10 @@ def _results(folder: Path) -> list[Result]:
 def _answers(result: Result, request: Request) -> bool:
     """Return whether the result is of this model, method, data and settings, with the utility that is asked for."""
     kept = {key: value for key, value in result.config.items() if key != "trainer"}
-    if kept != config(request) or result.seed != request.seed:
+    wanted = config(request)
+    if request.backend == AUTO:  # whichever it stood for where the result was made
+        wanted["backend"] = kept.get("backend")
+    if kept != wanted or result.seed != request.seed:
         return False
     (trainer,) = read_trainers(request.methods, request.overrides)
     if (result.method, result.provenance.get("trainer_digest")) != (trainer.name, trainer.digest):

@@ -29,7 +29,7 @@ def draw(grid: Grid, lines: Sequence[Line], found: Answers) -> list[Path]:
     folder: Path = grid.shared["output"] / "figures"
     if grid.definition.figure == "bars":
         known = [line for line in lines if line["ours"] is not None and line["metric"] == "utility"]
-        return _save(_bars(grid, known), folder / grid.name) if known else []
+        return _save(_bars(grid, known), folder / store.file_name(grid.name)) if known else []
     if grid.definition.figure == "clusters":
         files = clustered(grid, found)
         return [

@@ -228,7 +228,7 @@ def notes(grid: Grid, lined: Sequence[Line]) -> list[str]:
         )
     if wrong := [column for column in grid.columns if not column.follows]:
         said = ", ".join(
-            f"{column.group} {column.heading} {column.average:g} ({column.computed or 0:.{_decimals(column)}f})"
+            f"{column.group} {column.heading} {column.average:.1f} ({column.computed or 0:.{_decimals(column)}f})"
             for column in wrong
         )
         found.append(

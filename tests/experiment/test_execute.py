@@ -84,7 +84,7 @@ def test_lines_as_json_hold_every_cell(call: Call, tmp_path: Path) -> None:
     line = found["lines"][0]
     assert line["difference"] == line["ours"] - line["paper"]
     assert line["low"] <= line["ours"] <= line["high"]
-    assert any("C++ LoRA 93 (94.0)" in note for note in found["notes"])
+    assert any("C++ LoRA 93.0 (94.0)" in note for note in found["notes"])
     assert "A note of the definition." in found["notes"]
 
 
