@@ -1,6 +1,6 @@
-"""Find and parse the definitions in tasks/, judges/ and trainers/. It acts on none of them and runs no code of theirs.
+"""Find and parse the definitions in tasks/, judges/, trainers/ and experiments/. It acts on none and runs none of them.
 
-A definition is TOML: tasks/<name>/task.toml, judges/<name>.toml, trainers/<name>.toml, or a path that the user gives.
+A definition is TOML: tasks/<name>/task.toml, judges/<name>.toml (and so for the rest), or a path that the user gives.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from goodvibe_bench.errors import UsageError, nearest
 
-Kind = Literal["tasks", "judges", "trainers"]
+Kind = Literal["tasks", "judges", "trainers", "experiments"]
 T = TypeVar("T", bound=BaseModel)
 
 
@@ -31,7 +31,7 @@ class Definition(Generic[T]):
 
 
 def root() -> Path:
-    """Return the folder that holds tasks/, judges/ and trainers/: the checkout's, else the installed package's."""
+    """Return the folder that holds the definitions: the checkout's, else the installed package's."""
     package = Path(__file__).parent
     checkout = package.parent
     return checkout if (checkout / "trainers").is_dir() else package / "definitions"
@@ -53,7 +53,9 @@ def read(kind: Kind, name: str, content: type[T]) -> Definition[T]:
     path = _path(kind, name)
     try:
         words = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except RecursionError as error:
+        raise UsageError(f"{path} is nested too deeply.") from error
+    except ValueError as error:  # TOMLDecodeError, bytes that are no UTF-8, a number of thousands of digits
         raise UsageError(f"{path} is not valid TOML: {error}") from error
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error

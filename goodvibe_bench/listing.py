@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from goodvibe_bench import catalog
+from goodvibe_bench.experiment.definition import ExperimentDefinition
 from goodvibe_bench.judge import JudgeDefinition
 from goodvibe_bench.model import CARRIED
 from goodvibe_bench.task import load
@@ -17,8 +18,9 @@ COUNTED = ("held_out", "families", "cwes", "tuner_train", "judge_train", "calibr
 
 
 def rows(what: str, data: Path | None = None) -> list[dict[str, Any]]:
-    """Return one row for each task, judge, trainer or carried model."""
-    return {"tasks": lambda: _tasks(data), "judges": _judges, "trainers": _trainers, "models": _models}[what]()
+    """Return one row for each task, judge, trainer, carried model or experiment."""
+    makers = {"judges": _judges, "trainers": _trainers, "models": _models, "experiments": _experiments}
+    return _tasks(data) if what == "tasks" else makers[what]()
 
 
 def _tasks(data: Path | None) -> list[dict[str, Any]]:
@@ -69,3 +71,19 @@ def _trainers() -> list[dict[str, Any]]:
 
 def _models() -> list[dict[str, Any]]:
     return [{"name": name, "upstream": m.upstream, "package": m.requirement} for name, m in CARRIED.items()]
+
+
+def _experiments() -> list[dict[str, Any]]:
+    found = []
+    for name in catalog.names("experiments"):
+        content = catalog.read("experiments", name, ExperimentDefinition).content
+        found.append(
+            {
+                "name": name,
+                "section": content.section,
+                "models": len(content.models),
+                "columns": len(content.column),
+                "description": content.description,
+            }
+        )
+    return found

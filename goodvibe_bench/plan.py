@@ -4,6 +4,7 @@ It loads no weights and trains nothing; a model of models/*.json needs neither f
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -94,7 +95,7 @@ def read_config(name: str) -> Any:
     path = _config_file(name)
     try:
         return AutoConfig.from_pretrained(path.parent, local_files_only=True)
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(f"{path} is no config that transformers can read: {error}") from error
 
 
@@ -121,14 +122,20 @@ def _config_file(name: str) -> Path:
         ) from error
 
 
-def plan(model: str, methods: tuple[str, ...], work: Workload) -> tuple[list[Plan], list[str]]:
+def plan(
+    model: str,
+    methods: tuple[str, ...],
+    work: Workload,
+    trainers: Sequence[catalog.Definition[TrainerDefinition]] | None = None,
+) -> tuple[list[Plan], list[str]]:
     """Return each method's plan, and notes: assumptions, and why a figure differs from the paper's.
 
-    Raises UsageError for unknown methods and models, and where an answer is longer than its example.
+    `trainers` are taken in place of the definitions that the methods name. Raises UsageError for unknown methods and
+    models, and where an answer is longer than its example.
     """
     if (work.answer_tokens or 1) >= work.tokens_per_pair:
         raise UsageError(f"An answer of {work.answer_tokens} tokens leaves no prompt in {work.tokens_per_pair} tokens.")
-    trainers = [catalog.read("trainers", name, TrainerDefinition) for name in methods]
+    trainers = trainers or [catalog.read("trainers", name, TrainerDefinition) for name in methods]
     facts, config = find(model), read_config(model)
     plans, notes = [], []
     for trainer in trainers:

@@ -8,6 +8,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from goodvibe_bench.untrusted import printable, printable_lines
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -57,7 +59,7 @@ class Show:
     def line(self, text: str) -> None:
         """Print one line of our own words; any data in it stays plain text."""
         if not self.quiet:
-            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self.console.print(printable_lines(text), markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     def __call__(self, stage: str, done: int, total: int, text: str = "", seconds: float | None = None) -> None:
         """Report that `done` of `total` steps of `stage` are done.
@@ -71,6 +73,7 @@ class Show:
         if fresh:
             self.stage, self.started = stage, now
         pace = _pace(done, total, now - self.started if seconds is None else seconds)
+        stage, text = printable(stage), printable(text)
         if self.console.is_terminal:
             self._draw(stage, done, total, f"{pace} {text}".strip(), fresh)
         elif fresh or done >= total or now - self.printed > self.seconds_between_lines:
@@ -78,8 +81,6 @@ class Show:
             self.line(f"{stage}: {done}/{total} in {now - self.started:.0f} s{pace and f', {pace}'} {text}".rstrip())
 
     def _draw(self, stage: str, done: int, total: int, text: str, fresh: bool) -> None:
-        from rich.markup import escape
-
         used = len(f"{stage} {total}/{total} 0:00:00  ") + (BAR + 1 if self.console.width >= BAR_FROM else 0)
         room = max(10, self.console.width - used)
         text = text if len(text) <= room else text[: room - 1] + "…"
@@ -89,8 +90,8 @@ class Show:
         if fresh:
             for task in self.bars.task_ids:
                 self.bars.remove_task(task)
-            self.bars.add_task(escape(stage), total=total, text=escape(text))
-        self.bars.update(self.bars.task_ids[0], completed=done, total=total, text=escape(text))
+            self.bars.add_task(stage, total=total, text=text)
+        self.bars.update(self.bars.task_ids[0], completed=done, total=total, text=text)
 
 
 def _bars(console: "Console") -> Any:
@@ -98,11 +99,11 @@ def _bars(console: "Console") -> Any:
 
     bar = [BarColumn(bar_width=BAR)] if console.width >= BAR_FROM else []
     return Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         *bar,
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[text]}"),
+        TextColumn("{task.fields[text]}", markup=False),
         console=console,
         transient=True,
     )

@@ -15,6 +15,7 @@ from goodvibe_bench.result import store
 from goodvibe_bench.result.utility import QUOTED, forgetting
 from goodvibe_bench.trainer.definition import ADAPTER
 from goodvibe_bench.types import Model, Result, TrainReport
+from goodvibe_bench.untrusted import markdown
 
 TOKEN = "HF_TOKEN"  # noqa: S105
 _RATES = ("secure_rate", "valid_rate", "asked_rate")
@@ -78,9 +79,9 @@ def _body(
     base: Model, upstream: str, method: str, report: TrainReport, result: Result | None, tasks: Sequence[str]
 ) -> str:
     lines = [
-        f"# {_inert(base.id)}, trained by {_inert(method)}",
+        f"# {markdown(base.id)}, trained by {markdown(method)}",
         "",
-        f"Made with goodvibe-bench from {_inert(upstream)} (weights digest {base.digest}): "
+        f"Made with goodvibe-bench from {markdown(upstream)} (weights digest {base.digest}): "
         f"{report.trainable_parameters:,} trained parameters, {report.examples} examples, {report.steps} steps, "
         f"{report.training_seconds + report.attribution_seconds:.0f} s. The base model's licence applies.",
         "",
@@ -92,7 +93,7 @@ def _body(
 
 def _measured(result: Result, tasks: Sequence[str]) -> list[str]:
     lines = [
-        f"## Measured on {result.date[:10]} by judge {_inert(result.judge['name'])}",
+        f"## Measured on {result.date[:10]} by judge {markdown(result.judge['name'])}",
         "",
         "Shares of all samples in %, with 95% intervals; secure is what the judge says of usable code.",
         "",
@@ -102,7 +103,7 @@ def _measured(result: Result, tasks: Sequence[str]) -> list[str]:
     for task in tasks:
         found = result.results[task]
         cells = [_cell(found, rate) for rate in _RATES]
-        lines.append(f"| {_inert(task)} | {found['samples']} | {' | '.join(cells)} |")
+        lines.append(f"| {markdown(task)} | {found['samples']} | {' | '.join(cells)} |")
     losses = [
         f"Loss on fixed texts: {one.before:.3f} before, {one.after:.3f} after training "
         f"(nats a token, {one.tokens} tokens)."
@@ -117,11 +118,6 @@ def _cell(found: dict[str, Any], rate: str) -> str:
         return ""
     low, high = found[f"{rate}_interval,none"]
     return f"{100 * found[f'{rate},none']:.1f} [{100 * low:.0f}, {100 * high:.0f}]"
-
-
-def _inert(text: str) -> str:
-    """Return a name that is neither Markdown nor HTML."""
-    return "".join(f"\\{one}" if one in "\\`*_[]<>|#" else one if one.isprintable() else " " for one in text)
 
 
 def push(folder: Path, repo: str) -> str:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.generating import SERVED
-from goodvibe_bench.request import Request, Show
+from goodvibe_bench.request import BESIDE, Request, Show
 from goodvibe_bench.result import instrument, store
 from goodvibe_bench.run import run
 from goodvibe_bench.trainer.definition import TrainerDefinition
@@ -47,16 +47,25 @@ class Reproduction:
         return not any(found.kind in {"rate", "sample", "text"} for found in self.differences)
 
 
-def reproduce(path: Path, show: Show, *, scratch: Path, cached: bool = False, data: Path | None = None) -> Reproduction:
+def reproduce(
+    path: Path,
+    show: Show,
+    *,
+    scratch: Path,
+    cached: bool = False,
+    data: Path | None = None,
+    trust_remote_code: bool = False,
+) -> Reproduction:
     """Run the result in `path` again and compare.
 
     It starts from nothing in a folder of its own below `scratch`, and goes on there after a kill; with `cached` it
-    takes what is in `scratch` itself. Raises UsageError for a result that no run of ours can make again.
+    takes what is in `scratch` itself. Raises UsageError for a result that no run of ours can make again, and for one
+    whose model brings code of its own unless `trust_remote_code`: a file is nobody who could allow that.
     """
     before = store.read_result(path)
     trainer = _trainer(before, path)
     own = scratch / "reproduce" / catalog.digest(before.model_dump(mode="json"))
-    request = _request(before, path).model_copy(
+    request = _request(before, path, trust_remote_code).model_copy(
         update={"data": data, "output": own / "results", "scratch": scratch if cached else own}
     )
     ((after, written),) = run(request, show, [trainer])
@@ -74,8 +83,13 @@ def _trainer(result: Result, path: Path) -> catalog.Definition[TrainerDefinition
     return catalog.Definition(result.method, path, content, str(result.provenance.get("trainer_digest")))
 
 
-def _request(result: Result, path: Path) -> Request:
-    config = {key: value for key, value in result.config.items() if key not in {"trainer", "server"}}
+def _request(result: Result, path: Path, trust_remote_code: bool) -> Request:
+    config = {key: value for key, value in result.config.items() if key not in {"trainer", "server"} | BESIDE}
+    if config.get("trust_remote_code", False) is not False and not trust_remote_code:
+        raise UsageError(
+            f"{path} was made with --trust-remote-code: its model {result.config.get('model')!r} brings its own code. "
+            "Give --trust-remote-code where you trust both."
+        )
     if "source" in config:
         raise UsageError(
             f"{path} was made by `score` from samples that no run of ours drew. Score the same file again instead."

@@ -188,6 +188,11 @@ def prepare(request: Request, show: Show) -> list[Task]:
     return tasks
 
 
+def config(request: Request) -> dict[str, Any]:
+    """Return what a result keeps of the request that it answers."""
+    return request.model_dump(mode="json", exclude={"methods", "output", "scratch", "data"} | BESIDE)
+
+
 def _run_method(
     request: Request,
     base: types.Model,
@@ -208,7 +213,7 @@ def _run_method(
     named = [(one.name, one.noun, [task.language for task in group]) for one, group in zip(models, groups, strict=True)]
     side_effects = utility.block(request, base, named, show)
     result = assemble(
-        request.model_dump(mode="json", exclude={"methods", "output", "scratch", "data"} | BESIDE),
+        config(request),
         trainer,
         tasks,
         blocks,

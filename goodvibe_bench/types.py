@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Annotated, Any, Literal, NotRequired, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, GetPydanticSchema
+from typing_extensions import TypedDict
 
 Language = Literal["cpp", "java", "swift", "go"]
 LANGUAGES: tuple[Language, ...] = ("cpp", "java", "swift", "go")
@@ -231,6 +232,93 @@ class TrainReport(Noun):
     details: dict[str, Any] = {}
 
 
+_OPEN = ConfigDict(extra="allow", allow_inf_nan=False)
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class SampleVerdict(TypedDict):
+    """What a result keeps of one judge's answer."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    outcome: Literal["secure", "insecure", "unusable", "unjudged"]
+    label: Literal[0, 1] | None
+    p_unsafe: Share | None
+
+
+class Sample(SampleVerdict):
+    """What a result keeps of one sample; what older results lack is not required."""
+
+    task: str
+    prompt_id: str
+    language: str
+    attempt: int
+    unusable: str | None
+    family: NotRequired[str | None]
+    cwe: NotRequired[str | None]
+    stratum: NotRequired[str | None]
+    parses: NotRequired[bool | None]
+    tokens: NotRequired[int | None]
+    asked: NotRequired[bool | None]
+    lines: NotRequired[int | None]
+    others: NotRequired[dict[str, SampleVerdict]]
+
+
+class Anchor(TypedDict):
+    """What a judge says of the anchor snippets, by their ids."""
+
+    digest: str
+    p_unsafe: dict[str, Share | None]
+
+
+class JudgeBlock(TypedDict):
+    """What a result keeps of a judge."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    name: str
+    digest: NotRequired[str | None]
+    calibration: NotRequired[dict[str, Any] | None]
+    anchor: NotRequired[Anchor | None]
+
+
+class Answers(TypedDict):
+    """lm-eval's samples of one task: a digest of the questions, and by metric a "0" or "1" for each."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    docs: str
+    correct: dict[str, str]
+
+
+class UtilityTask(TypedDict):
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    samples: dict[str, Answers]
+
+
+class Loss(TypedDict):
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    cross_entropy: float
+    tokens: int
+
+
+class UtilityModel(TypedDict):
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    languages: list[str]
+    tasks: dict[str, UtilityTask]
+    forgetting: dict[Literal["before", "after"], Loss]
+
+
+class UtilityBlock(TypedDict):
+    """What a result keeps of utility; empty where it was not measured."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+    settings: NotRequired[dict[str, Any]]
+    models: NotRequired[list[UtilityModel]]
+
+
+def _shaped(shape: Any) -> GetPydanticSchema:
+    """Have pydantic check plain data by `shape`; it stays plain data."""
+    return GetPydanticSchema(lambda _source, handler: handler(shape))
+
+
 class Result(Noun):
     """One run of one model and one method. Keeps lm-eval's keys; ours are in blocks of their own."""
 
@@ -244,15 +332,15 @@ class Result(Noun):
     model: Model
     method: str
     seed: int
-    judge: dict[str, Any]
+    judge: Annotated[dict[str, Any], _shaped(JudgeBlock)]
     """The headline judge: name, digest, and calibration by language."""
-    other_judges: tuple[dict[str, Any], ...] = ()
+    other_judges: Annotated[tuple[dict[str, Any], ...], _shaped(tuple[JudgeBlock, ...])] = ()
     """The same of the run's other judges."""
-    outcomes: list[dict[str, Any]]
+    outcomes: Annotated[list[dict[str, Any]], _shaped(list[Sample])]
     """Per sample: task, prompt_id, family, language, attempt, outcome, label, p_unsafe, parses, unusable; asked:
     whether the code declares all that the prompt names, None where it names nothing; lines of code, not blank; and
     under others, by the name of each other judge, its outcome, label and p_unsafe."""
-    utility: dict[str, Any] = {}
+    utility: Annotated[dict[str, Any], _shaped(UtilityBlock)] = {}
     """What else the model can do, see goodvibe_bench/utility: `settings`, and under `models`, one a trained model,
     lm-eval's results with the correctness of every sample, and the loss on fixed texts. Empty where not measured."""
     training: tuple[TrainReport, ...]

@@ -13,27 +13,32 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "goodvibe_bench"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LEVELS = {
-    0: {"types", "errors", "disk"},
+    0: {"types", "errors", "disk", "untrusted"},
     1: {"catalog"},
     2: {"completion", "task", "model", "metric", "engine"},
     3: {"objective", "neuron", "tuner"},
     4: {"trainer", "generator", "judge"},
     5: {"anchor", "result", "run", "request", "generating", "judging", "foreign", "samples", "scoring", "reproduce"}
     | {"utility", "publishing"},
-    6: {"auditing", "backends", "doctor", "listing", "plan", "progress"},
-    7: {"cli"},
-    8: {"__main__"},
+    6: {"auditing", "backends", "doctor", "plan", "progress"},
+    7: {"experiment"},
+    8: {"listing"},
+    9: {"cli"},
+    10: {"__main__"},
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}
 SIBLINGS_ALLOWED = {2, 3, 5}
 BANNED = {"utils", "common", "helpers", "base", "manager", "handler", "misc"}
 HEAVY = {"torch", "transformers", "peft", "datasets", "sklearn", "openai", "lm_eval", "vllm"}
+HEAVY |= {"matplotlib", "ray", "fsspec"}
 LIGHT = {
+    "untrusted",
     "types",
     "errors",
     "catalog",
     "cli",
     "doctor",
+    "experiment",
     "listing",
     "progress",
     "run",
@@ -126,7 +131,7 @@ def test_trainer_generator_and_judge_never_import_one_another() -> None:
 
 
 def test_results_are_read_without_models() -> None:
-    allowed = {"types", "errors", "disk", "catalog", "metric"}
+    allowed = {"types", "errors", "disk", "untrusted", "catalog", "metric"}
     assert [(_name(path), unit) for path, unit in ARROWS if _unit(path) == "result" and unit not in allowed] == []
 
 
@@ -181,4 +186,6 @@ def test_no_module_has_a_banned_name() -> None:
 
 def test_definitions_are_not_python() -> None:
     root = PACKAGE.parent
-    assert [path for kind in ("tasks", "judges", "trainers") for path in (root / kind).rglob("*.py")] == []
+    assert [
+        path for kind in ("tasks", "judges", "trainers", "experiments") for path in (root / kind).rglob("*.py")
+    ] == []

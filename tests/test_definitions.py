@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from goodvibe_bench import catalog
+from goodvibe_bench.experiment.definition import ExperimentDefinition
 from goodvibe_bench.judge import JudgeDefinition, signals
 from goodvibe_bench.judge.tools import TOOLS
 from goodvibe_bench.task import TaskDefinition
@@ -13,7 +14,12 @@ from goodvibe_bench.trainer import TrainerDefinition
 from goodvibe_bench.types import LANGUAGES
 
 ROOT = Path(__file__).parents[1]
-KINDS = {"tasks": TaskDefinition, "judges": JudgeDefinition, "trainers": TrainerDefinition}
+KINDS = {
+    "tasks": TaskDefinition,
+    "judges": JudgeDefinition,
+    "trainers": TrainerDefinition,
+    "experiments": ExperimentDefinition,
+}
 
 
 def _on_disk(kind: str) -> int:
@@ -22,7 +28,7 @@ def _on_disk(kind: str) -> int:
     return sum(name.endswith(".toml") for _, names in folders for name in names)
 
 
-@pytest.mark.parametrize("kind", ["tasks", "judges", "trainers"])
+@pytest.mark.parametrize("kind", list(KINDS))
 def test_every_definition_on_disk_is_found_and_parses(kind: catalog.Kind) -> None:
     read = [catalog.read(kind, name, KINDS[kind]) for name in catalog.names(kind)]
     assert len(read) == _on_disk(kind) > 0

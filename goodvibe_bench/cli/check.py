@@ -11,8 +11,9 @@ from typing import Annotated, Any
 import typer
 
 from goodvibe_bench.cli.options import AsJson
-from goodvibe_bench.cli.printing import print_table, printable_lines, say
+from goodvibe_bench.cli.printing import print_table, say
 from goodvibe_bench.errors import UsageError
+from goodvibe_bench.untrusted import printable_lines
 
 
 class OnInconclusive(StrEnum):

@@ -9,6 +9,7 @@ import json
 import re
 import shlex
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated
 
@@ -16,6 +17,7 @@ import typer
 
 from goodvibe_bench.cli import check as check_commands
 from goodvibe_bench.cli import doctor as doctor_commands
+from goodvibe_bench.cli import experiment as experiment_commands
 from goodvibe_bench.cli import judge as judge_commands
 from goodvibe_bench.cli import neurons as neurons_commands
 from goodvibe_bench.cli import report as report_commands
@@ -58,14 +60,13 @@ from goodvibe_bench.cli.options import (
 from goodvibe_bench.cli.printing import (
     print_leaderboard,
     print_side_effects,
-    printable,
-    printable_lines,
     say,
     say_filled,
     table,
     without_secrets,
 )
 from goodvibe_bench.errors import RunError, UsageError
+from goodvibe_bench.untrusted import printable, printable_lines
 
 FULL = re.compile("No space left on device|File too large|quota exceeded|PytorchStreamWriter failed|iostream error")
 """What errors say when a disk takes no more; torch and safetensors raise kinds of their own."""
@@ -84,6 +85,7 @@ app.command()(results_commands.compare)
 app.command()(report_commands.report)
 app.command()(score_commands.score)
 app.command()(reproduce_commands.reproduce)
+app.command()(experiment_commands.experiment)
 app.command()(check_commands.check)
 
 
@@ -209,7 +211,7 @@ def list_definitions(
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
-    """List tasks, judges, trainers or carried models."""
+    """List tasks, judges, trainers, carried models or experiments."""
     from goodvibe_bench.listing import rows
 
     if not audit:
@@ -239,9 +241,10 @@ def main() -> None:
     except RunError as error:
         sys.stderr.write(f"goodvibe-bench: {printable_lines(str(error))}\n{_next_command()}\n")
         sys.exit(1)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - what is no fault of the user is shown whole
         if not FULL.search(str(error)):
-            raise
+            sys.stderr.write(printable_lines(traceback.format_exc()))  # it may quote data
+            sys.exit(1)
         sys.stderr.write(f"goodvibe-bench: the disk is full ({printable(str(error))}). {_next_command()}\n")
         sys.exit(1)
     except SystemExit as ended:

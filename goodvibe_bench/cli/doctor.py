@@ -23,7 +23,8 @@ from goodvibe_bench.cli.options import (
     calm_libraries,
     request_from,
 )
-from goodvibe_bench.cli.printing import printable, say, table
+from goodvibe_bench.cli.printing import say, table
+from goodvibe_bench.untrusted import printable
 
 app = typer.Typer(help="Say what is installed, what this machine has, and what is within reach; always exit code 0.")
 

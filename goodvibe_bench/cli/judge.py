@@ -1,6 +1,7 @@
 """`goodvibe-bench judge ...`: words in, one call, exit code out."""
 
 import json
+import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -149,4 +150,14 @@ def label(
     table("Drawn", drawn_rows(rows), as_json)
     if not as_json:
         say(f"In {output}, set every label: 1 = unsafe, 0 = secure, null = not labelled; change nothing else but why.")
-        say(f"Then: goodvibe-bench judge calibrate --judge {rows[0].judge} --labels {output} --only-labels")
+        words = [
+            "goodvibe-bench",
+            "judge",
+            "calibrate",
+            "--judge",
+            rows[0].judge,
+            "--labels",
+            str(output),
+            "--only-labels",
+        ]
+        say(f"Then: {shlex.join(words)}")

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from itertools import zip_longest
 
 GAP = 2
+UNBROKEN = 60
+"""Letters; a longer piece is broken where it has to be, so that no name makes lines as long as itself."""
 _BRACKET = re.compile(r"(?<=\S)(?=\[)")
 _BREAKS = re.compile(r"(?<=[\s\-_,/=:.])(?![\s\d\[])|" + _BRACKET.pattern)
 """Where a name or sentence may be broken: after a separator, before a bracket; never in "74.7 [68, 81]"."""
@@ -35,7 +37,7 @@ class Column:
         distinct = set(self.cells)
         self.width = self.widest = max([head, *map(wide, distinct)])
         pieces = [wide(piece.rstrip()) for cell in distinct for piece in _BREAKS.split(cell)]
-        self.least = self.widest if self.right else max([head, *pieces])
+        self.least = self.widest if self.right else max([head, min(max(pieces, default=0), UNBROKEN)])
         self.half = max(self.least, min(self.widest, -(-self.widest // 2) + 2))
 
 
@@ -85,8 +87,13 @@ def _fit(columns: Sequence[Column], width: int, limit: str) -> bool:
         soft = [column for column in columns if column.width > getattr(column, limit)]
         if not soft:
             return False
-        max(soft, key=lambda column: column.width).width -= 1
-        excess -= 1
+        top = max(column.width for column in soft)
+        widest = [column for column in soft if column.width == top]
+        room = top - max([*(getattr(column, limit) for column in widest), *(c.width for c in soft if c.width < top)])
+        step = max(1, min(room, excess // len(widest)))  # as far as the next widest one at once: cells may be very long
+        for column in widest[:excess]:
+            column.width -= step
+            excess -= step
     return True
 
 
@@ -124,8 +131,21 @@ def _wrap(text: str, width: int) -> list[str]:
         if wide(lines[-1] + piece.rstrip()) > width and lines[-1]:
             lines[-1] = lines[-1].rstrip()
             lines.append("")
-        lines[-1] += piece
-        while wide(lines[-1].rstrip()) > width:
-            cut = next(n for n in range(len(lines[-1]), 0, -1) if n == 1 or wide(lines[-1][:n]) <= width)
-            lines[-1:] = [lines[-1][:cut], lines[-1][cut:]]
+        if wide(piece.rstrip()) > width:
+            lines[-1:] = _cut(piece.rstrip(), width)
+        else:
+            lines[-1] += piece
     return [line.rstrip() for line in lines if line.strip()] or [""]
+
+
+def _cut(text: str, width: int) -> list[str]:
+    """Return `text` in pieces of at most `width`, or of one letter that is wider, in one pass."""
+    found, used = [""], 0
+    for letter in text:
+        size = wide(letter)
+        if used + size > width and found[-1]:
+            found.append("")
+            used = 0
+        found[-1] += letter
+        used += size
+    return found

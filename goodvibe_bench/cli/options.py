@@ -20,6 +20,7 @@ class Listed(StrEnum):
     JUDGES = "judges"
     TRAINERS = "trainers"
     MODELS = "models"
+    EXPERIMENTS = "experiments"
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]

@@ -8,6 +8,8 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from goodvibe_bench.untrusted import printable, printable_lines
+
 
 def columns() -> int:
     """Return how many letters a line of the terminal holds; $COLUMNS where it is set, 80 where nobody knows."""
@@ -91,12 +93,7 @@ def print_table(
 
 def _is_figure(cell: str) -> bool:
     """Return whether a cell is a number, perhaps with a unit, that must not be wrapped; an empty one may be."""
-    return not cell or (cell.lstrip("+-")[:1].isdigit() and not re.search("[a-z]{5}", cell))
-
-
-def printable(text: str) -> str:
-    """Return `text` without control characters: data must not steer the terminal."""
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    return not cell or (len(cell) <= 60 and cell.lstrip("+-")[:1].isdigit() and not re.search("[a-z]{5}", cell))
 
 
 def without_secrets(word: str) -> str:
@@ -114,7 +111,3 @@ def say(text: str) -> None:
 def say_filled(text: str) -> None:
     """Print a sentence in as many lines as the terminal needs; a word that is too long for one stays whole."""
     say(textwrap.fill(text, columns(), break_long_words=False, break_on_hyphens=False))
-
-
-def printable_lines(text: str) -> str:
-    return "\n".join(printable(line) for line in text.split("\n"))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from goodvibe_bench.cli.options import AsJson, Data, Quiet, Scratch, calm_libraries
+from goodvibe_bench.cli.options import AsJson, Data, Quiet, Scratch, TrustRemoteCode, calm_libraries
 from goodvibe_bench.cli.printing import print_table, say
 
 SHOWN = 40
@@ -23,6 +23,7 @@ def reproduce(
     ] = False,
     scratch: Scratch = Path(".runs"),
     data: Data = None,
+    trust_remote_code: TrustRemoteCode = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -32,7 +33,7 @@ def reproduce(
 
     calm_libraries()
     with Show(quiet=quiet) as show:
-        found = run_again(result, show, scratch=scratch, cached=cached, data=data)
+        found = run_again(result, show, scratch=scratch, cached=cached, data=data, trust_remote_code=trust_remote_code)
     rows = [one.model_dump(mode="json") for one in found.differences]
     if as_json:
         say(json.dumps({"equal": found.equal, "result": str(found.path), "differences": rows}, indent=1))

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from goodvibe_bench.cli.options import AsJson, Quiet, Scratch
-from goodvibe_bench.cli.printing import print_rows, print_table, printable, printable_lines, say, say_filled
+from goodvibe_bench.cli.printing import print_rows, print_table, say, say_filled
 from goodvibe_bench.errors import UsageError
+from goodvibe_bench.untrusted import printable, printable_lines
 
 
 class Sort(StrEnum):
@@ -59,8 +60,9 @@ def compare(
     show: Annotated[bool, typer.Option("--show", help="Print both codes of every prompt that changed.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Tell the paired difference of two results or methods, and which prompts changed."""
+    """Tell the paired differences of two results or methods, in security and beside it, and which prompts changed."""
     from goodvibe_bench.result import compare as comparing
+    from goodvibe_bench.result import form
 
     sides = comparing.side(before, results), comparing.side(after, results)
     found = comparing.compare(*sides, confidence)
@@ -73,9 +75,9 @@ def compare(
         [_difference(one) for one in found.differences],
     )
     say_filled("p: sign-flip test over families; with several languages, each one's is Holm-adjusted for their number.")
+    for line in [*form.beside(found.utility, found.costs), *found.notes]:
+        say_filled(line)
     say("")
-    for line in found.notes:
-        say(line)
     if found.changes:
         headings = ["prompt", "language", "CWE", "seeds", "before", "after"]
         print_table("Prompts that changed", headings, [_change(one) for one in found.changes])

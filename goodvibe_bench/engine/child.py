@@ -1,3 +1,4 @@
+# pyright: reportMissingImports=false
 """The process that vLLM runs in: `python -m goodvibe_bench.engine.child`, JSON lines in, JSON lines out.
 
 The first line in says what to serve, each further one what to answer, an empty one that a batch is complete: nothing is

@@ -21,6 +21,10 @@ class Fit(Noun):
     """More labelled pairs, JSON Lines below the folder given by --data; by file and commit, a share is learned from."""
     file_share: float = Field(default=0.5, gt=0, le=1)
     """The share of each file's commits that may be learned from; the rest stays for transfer tests."""
+    share: float = Field(default=1.0, gt=0, le=1)
+    """The share of all families that is learned from, by a hash of their ids: below 1 for learning curves."""
+    mend: bool = False
+    """Whether rows whose only defect is stray tokens are learned from too, without them."""
     copies: int = Field(default=1, ge=1)
     """Model judges: how often an epoch shows each family, beyond the first time with other names and layout."""
     rank_weight: float = Field(default=0.0, ge=0)
@@ -37,6 +41,8 @@ class ModelJudge(Noun):
     base: str
     """Hub id, folder or carried name of the base model."""
     max_code_tokens: int = Field(default=512, ge=16)
+    bare: bool = True
+    """Whether it reads code without comments and in one layout, so that neither flips a verdict."""
     tuner: Annotated[FullSpec | LoraSpec, Field(discriminator="kind")] = LoraSpec(kind="lora", rank=8)
     training: Training = Training()
 

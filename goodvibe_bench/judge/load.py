@@ -151,7 +151,7 @@ def _model(definition: Definition, spec: ModelJudge, how: Loading) -> Made:
     loaded = load_model(spec.base, dtype=how.dtype)
     if (folder / "adapter_config.json").is_file():
         loaded = with_adapter(loaded, folder)
-    judge = model.ModelJudge(definition.name, loaded, spec.max_code_tokens, progress=how.progress)
+    judge = model.ModelJudge(definition.name, loaded, spec.max_code_tokens, spec.bare, progress=how.progress)
     weights = [loaded.noun.digest, loaded.noun.adapter, how.dtype]
     if how.scratch:
         digest = cache.digest_scoring(definition.digest, weights, str(loaded.device))
@@ -219,5 +219,9 @@ def _json(path: Path) -> Any:
 
     try:
         return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise UsageError(f"{path} is nested too deeply.") from error
     except ValueError as error:
         raise UsageError(f"{path} is not valid JSON: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error

@@ -1,5 +1,8 @@
 """The model judge: p_unsafe is the softmax of the logits of "0" and "1", one prefill, no decoding (section 4.3).
 
+Unless it is told to read all, it is shown the code without comments and in one layout (completion/bare.py): neither
+can then flip a verdict, and an order to the judge cannot hide in a comment.
+
 It trains nothing (fit.py's recipe goes through the trainer) and chooses no threshold (calibrate.py does).
 
 A score depends on its code alone, not on the codes beside it, their order or their number. In bfloat16 that takes care,
@@ -21,6 +24,7 @@ from typing import Any
 import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
+from goodvibe_bench.completion.bare import bare
 from goodvibe_bench.judge.decide import decide
 from goodvibe_bench.model.chat import pad_left
 from goodvibe_bench.model.halving import Halving
@@ -45,6 +49,8 @@ class ModelJudge:
     name: str
     loaded: Loaded
     max_code_tokens: int = 512
+    bare: bool = True
+    """Whether it reads code without comments and in one layout."""
     tokens_per_batch: int = TOKENS_PER_BATCH
     progress: Callable[[int], None] = lambda done: None
     kept: Callable[[Sequence[str]], list[float]] | None = None
@@ -52,7 +58,7 @@ class ModelJudge:
 
     def judge(self, codes: Sequence[Code]) -> list[Verdict]:
         """Return one verdict for each code, in order."""
-        found = (self.kept or self.ask)([code.text for code in codes])
+        found = (self.kept or self.ask)([bare(code.text) if self.bare else code.text for code in codes])
         return [decide(self.name, code, p_unsafe, 0.5) for code, p_unsafe in zip(codes, found, strict=True)]
 
     def ask(self, texts: Sequence[str]) -> list[float]:

@@ -6,7 +6,6 @@ knows no data flow, so what a signal cannot see leaves a snippet at its language
 time (RE2): snippets are untrusted.
 """
 
-import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,21 +20,14 @@ from safetensors.numpy import load_file, save_file
 from scipy.optimize import minimize
 
 from goodvibe_bench import catalog
+from goodvibe_bench.completion.bare import without_comments, without_strings
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge.decide import decide
+from goodvibe_bench.judge.flow import flow
 from goodvibe_bench.types import LANGUAGES, Code, Labelled, Language, Noun, Verdict
 
 MAX_CHARACTERS = 200_000
 """Of longer texts only the beginning is read."""
-
-_COMMENT_OR_STRING = re.compile(
-    r"//[^\n]*|/\*.*?(?:\*/|\Z)"
-    r'|R"([^\s()\\]{0,16})\(.*?(?:\)\1"|\Z)|#"""(?:(?!"""#).)*(?:"""#|\Z)|#"[^\n]*?(?:"#|(?=\n)|\Z)'
-    r'|"""(?:\\.|(?!""").)*(?:"""|\Z)|"(?:\\.|[^"\\\n])*(?:"|(?=\n)|\Z)|`[^`]*(?:`|\Z)'
-    r"|'(?:\\.|[^'\\\n]){1,8}'",
-    re.DOTALL,
-)
-"""Every alternative ends at the end of the text too, so that no opening quote is tried twice: linear time."""
 
 
 class Signal(Noun):
@@ -47,8 +39,8 @@ class Signal(Noun):
     """RE2 pattern that must be found."""
     unless: str | None = None
     """RE2 pattern that must not be found in the same snippet."""
-    view: Literal["code", "text"] = "code"
-    """`code`: comments left out, strings emptied. `text`: comments left out."""
+    view: Literal["code", "text", "flow"] = "code"
+    """`code`: comments left out, strings emptied. `text`: comments left out. `flow`: `text` with marks (flow.py)."""
     strength: float = Field(default=1.0, gt=0, le=4)
     """Log odds that finding it adds, before anything is learned."""
     cwe: str
@@ -79,20 +71,11 @@ def _options() -> Any:
     return options
 
 
-def views(text: str) -> dict[str, str]:
-    """Return `text` (comments left out) and `code` (strings emptied as well) of a snippet."""
+def views(text: str, language: Language) -> dict[str, str]:
+    """Return the views of a snippet: see Signal.view."""
     text = text[:MAX_CHARACTERS].encode("utf-8", "replace").decode()
-
-    def bare(found: re.Match[str], keep_strings: bool) -> str:
-        word = found.group()
-        if word.startswith(("//", "/*")):
-            return " "
-        return word if keep_strings else f"{word[0]}{word[-1]}"
-
-    return {
-        "text": _COMMENT_OR_STRING.sub(lambda found: bare(found, True), text),
-        "code": _COMMENT_OR_STRING.sub(lambda found: bare(found, False), text),
-    }
+    plain = without_comments(text)
+    return {"text": plain, "code": without_strings(text), "flow": flow(plain, language)}
 
 
 @dataclass(frozen=True)
@@ -133,7 +116,7 @@ class Signals:
 
     def found(self, text: str, language: Language) -> list[Signal]:
         """Return the signals that a snippet shows."""
-        seen = views(text)
+        seen = views(text, language)
         return [
             signal
             for signal, match, unless in self._compiled.get(language, [])

@@ -8,11 +8,14 @@ from random import Random
 
 from goodvibe_bench.completion.reformat import reformatted
 from goodvibe_bench.completion.rename import renamed_together
-from goodvibe_bench.completion.rewrite import with_comments, with_stray_tokens, without_comments
+from goodvibe_bench.completion.rewrite import with_comments, with_dead_code, with_stray_tokens, without_comments
 from goodvibe_bench.types import Labelled, Language
 
 STRAY_SHARE = 0.15
 """Families whose every side gets stray tokens: in CyberNative these lie on mostly one side, and give labels away."""
+
+DEAD_SHARE = 0.5
+"""Families that get unused code on every side, beyond the first copy."""
 
 
 def varied(data: Sequence[Labelled], copies: int, seed: int) -> list[Labelled]:
@@ -44,4 +47,6 @@ def _another_surface(texts: list[str], language: Language, dice: Random) -> list
         texts = [with_comments(text, language, seed) for text in texts]
     elif change is without_comments:
         texts = [without_comments(text, language) for text in texts]
+    if dice.random() < DEAD_SHARE:
+        texts = [with_dead_code(text, language, seed) for text in texts]
     return [reformatted(text, language, seed) for text in texts] if dice.random() < 0.5 else texts

@@ -22,13 +22,14 @@ from goodvibe_bench.judging.card import rate_cell, write
 from goodvibe_bench.judging.data import LabelledSet, Use, chosen
 from goodvibe_bench.judging.probes import ProbeReport, report
 from goodvibe_bench.metric.auc import auc_interval, mean_of, pair_order
-from goodvibe_bench.metric.calibration import expected_calibration_error
+from goodvibe_bench.metric.calibration import crossfitted, expected_calibration_error
 from goodvibe_bench.metric.rate import rate
 from goodvibe_bench.model import locate
 from goodvibe_bench.result import score, store
 from goodvibe_bench.run import Show, judged, versions
 from goodvibe_bench.types import (
     LANGUAGES,
+    Calibration,
     Code,
     Completion,
     Estimate,
@@ -51,9 +52,12 @@ PAPER = (
     "(section 7; on which rows it does not say)."
 )
 
+MAX_FPR = 0.1
+"""The FPR that the column "at 10%" keeps: the paper's judge has 16% (section 7)."""
 LEGEND = (
     "In %, each with its 95% interval. Pairs: the insecure side has the higher p_unsafe.\n"
-    "Thresholds were chosen on calibration sets, so TPR and FPR there flatter."
+    "Thresholds were chosen on calibration sets, so TPR and FPR there flatter. At 10%: the TPR (and the FPR that came\n"
+    "of it) at thresholds that other folds of the same set chose to keep an FPR of at most 10%."
 )
 PROBED = 8
 """Snippets a set and language that probes change."""
@@ -77,6 +81,10 @@ class Row(Noun):
     """Unsafe snippets called unsafe, over all unsafe ones."""
     fpr: Estimate | None
     """Safe snippets called unsafe, over all safe ones."""
+    strict_tpr: Estimate | None = None
+    """TPR at thresholds chosen for an FPR of at most MAX_FPR, each fold's on the others (families stay whole)."""
+    strict_fpr: Estimate | None = None
+    """The FPR that came of these thresholds, above or below MAX_FPR."""
     auc: Estimate | None
     ece: float | None
     pair_order: Estimate | None
@@ -146,6 +154,7 @@ def _row(fitted: judge_loader.Fitted, one: LabelledSet, language: Language, show
     }
     tpr, fpr = (rate(sum(calls[label]), len(calls[label])) if calls[label] else None for label in (1, 0))
     auc, ece = _scores(part.rows, p_unsafe)
+    strict = _strict(part.rows, p_unsafe)
     return Row(
         judge=fitted.definition.name,
         judge_digest=fitted.digest,
@@ -158,6 +167,8 @@ def _row(fitted: judge_loader.Fitted, one: LabelledSet, language: Language, show
         unusable=sum(record.verdict.outcome is Outcome.UNUSABLE for record in records),
         tpr=tpr,
         fpr=fpr,
+        strict_tpr=strict and strict.tpr,
+        strict_fpr=strict and strict.fpr,
         auc=auc,
         ece=ece,
         pair_order=_order(part.pairs, p_unsafe),
@@ -202,6 +213,18 @@ def _scores(rows: Sequence[Labelled], p_unsafe: Sequence[float | None]) -> tuple
     return auc, expected_calibration_error(np.array(labels), np.array(scores)) if known else None
 
 
+def _strict(rows: Sequence[Labelled], p_unsafe: Sequence[float | None]) -> Calibration | None:
+    """Return the figures at thresholds for MAX_FPR, or None where no threshold keeps it or the set is too small."""
+    known = [p for p in p_unsafe if p is not None]
+    if len(known) < len(rows):
+        return None  # a share over judged snippets alone would flatter
+    labels, families = [row.label for row in rows], [row.family for row in rows]
+    try:
+        return crossfitted(rows[0].language, labels, known, families, max_fpr=MAX_FPR)
+    except ValueError:  # NoThreshold among them
+        return None
+
+
 def _order(pairs: Sequence[tuple[int, int]], p_unsafe: Sequence[float | None]) -> Estimate | None:
     sides = [(p_unsafe[secure], p_unsafe[insecure]) for secure, insecure in pairs]
     gaps = [None if low is None or high is None else high - low for low, high in sides]
@@ -211,7 +234,7 @@ def _order(pairs: Sequence[tuple[int, int]], p_unsafe: Sequence[float | None]) -
 def _macro(rows: Sequence[Row]) -> Row:
     """Return the unweighted mean over languages; None where one language has no figure."""
     means: dict[str, Any] = {}
-    for key in ("tpr", "fpr", "auc", "pair_order"):
+    for key in ("tpr", "fpr", "strict_tpr", "strict_fpr", "auc", "pair_order"):
         found = [getattr(row, key) for row in rows]
         means[key] = None if None in found else mean_of(found)
     errors = [row.ece for row in rows if row.ece is not None]
@@ -269,6 +292,7 @@ def cells(rows: Sequence[Row]) -> tuple[str, list[str], list[list[str]]]:
         "n": [str(row.n) for row in ranked],
         "TPR": [rate_cell(row.tpr) for row in ranked],
         "FPR": [rate_cell(row.fpr) for row in ranked],
+        "at 10%": [_strict_cell(row) for row in ranked],
         "AUC": [rate_cell(row.auc) for row in ranked],
         "ECE": ["" if row.ece is None else f"{100 * row.ece:.0f}" for row in ranked],
         "pairs": [rate_cell(row.pair_order) for row in ranked],
@@ -278,6 +302,12 @@ def cells(rows: Sequence[Row]) -> tuple[str, list[str], list[list[str]]]:
     if len(set(columns["in"])) == 1:
         title += f", {shown.pop('in')[0]}"
     return title, list(shown), [list(line) for line in zip(*shown.values(), strict=True)]
+
+
+def _strict_cell(row: Row) -> str:
+    if row.strict_tpr is None or row.strict_fpr is None:
+        return ""
+    return f"{100 * row.strict_tpr.value:.0f} ({100 * row.strict_fpr.value:.0f})"
 
 
 def notes(rows: Sequence[Row]) -> list[str]:

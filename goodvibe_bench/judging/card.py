@@ -87,17 +87,19 @@ def _figures(judge: str, row: Calibration) -> str:
 def _measured(found: dict[str, Any]) -> list[str]:
     """Return tables of labelled sets and of probes, as `judge bench --save` left them."""
     lines = ["", f"## Measured on labelled sets ({found['date']})", ""]
-    lines += ["| set | use | language | n | unusable | unjudged | TPR | FPR | AUC | ECE | pairs | a second |"]
-    lines += ["|" + " --- |" * 12]
+    lines += ["| set | use | language | n | unusable | unjudged | TPR | FPR | TPR at FPR <= 10% | FPR that came of it "]
+    lines[-1] += "| AUC | ECE | pairs | a second |"
+    lines += ["|" + " --- |" * 14]
     for row in found["rows"]:
-        rates = " | ".join(_interval(row[key]) for key in ("tpr", "fpr", "auc"))
+        rates = " | ".join(_interval(row.get(key)) for key in ("tpr", "fpr", "strict_tpr", "strict_fpr", "auc"))
         ece = "" if row["ece"] is None else f"{row['ece']:.3f}"
         speed = "" if row["snippets_per_second"] is None else f"{row['snippets_per_second']:.1f}"
         counts = f"{row['n']} | {row['unusable']} | {row['unjudged']}"
         head = f"| {row['set']} | {row['use']} | {row['language']} | {counts} | "
         lines.append(f"{head}{rates} | {ece} | {_interval(row['pair_order'])} | {speed} |")
     lines += ["", "Each with its 95% interval. Pairs: the insecure side has the higher p_unsafe."]
-    lines += ["Thresholds were chosen on calibration sets: TPR and FPR there flatter."]
+    lines += ["Thresholds were chosen on calibration sets: TPR and FPR there flatter. TPR at FPR <= 10% is at"]
+    lines += ["thresholds that other folds of the same set chose, so it does not."]
     return lines + (_probes(found["probes"]) if found["probes"] else [])
 
 

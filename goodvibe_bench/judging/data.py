@@ -12,6 +12,7 @@ import numpy as np
 from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError, nearest
 from goodvibe_bench.judge.definition import Fit, JudgeDefinition
+from goodvibe_bench.judging.mend import mended
 from goodvibe_bench.run import Show
 from goodvibe_bench.task import load as load_task
 from goodvibe_bench.task.definition import HubSource, TaskDefinition
@@ -30,7 +31,8 @@ def gather(recipe: Fit, data: Path | None, show: Show) -> tuple[list[Labelled], 
     for done, name in enumerate(recipe.tasks):
         show("gather", done, len(recipe.tasks) + len(recipe.files), name)
         task = load_task(name, data=data)
-        parts = _sides(task.pairs["judge-train"]), [*_sides(task.pairs["calibration"]), *task.cases]
+        own = _mended(name, data) if recipe.mend else task.pairs["judge-train"]
+        parts = _sides(own), [*_sides(task.pairs["calibration"]), *task.cases]
         learn += parts[0]
         calibration += parts[1]
         licence = catalog.read("tasks", name, TaskDefinition).content.license
@@ -43,7 +45,11 @@ def gather(recipe: Fit, data: Path | None, show: Show) -> tuple[list[Labelled], 
         licence = ", ".join(sorted({str(row.get("license") or "not said") for row in read_json_lines(path)}))
         counts = {"learn": 2 * len(pairs), "calibration": 0}
         sources[name] = counts | {"digest": catalog.digest([p.id for p in pairs]), "license": licence}
-    return learn, calibration, sources
+    return [item for item in learn if _hashed(item.family) < recipe.share], calibration, sources
+
+
+def _mended(name: str, data: Path | None) -> list[Pair]:
+    return list(mended(load_rows(name, data=data)[1].of("judge-train")))
 
 
 def file_pairs(path: Path, share: float) -> list[Pair]:
@@ -62,7 +68,12 @@ def _sides(pairs: Sequence[Pair]) -> list[Labelled]:
 
 def _learns(row: dict[str, Any], share: float) -> bool:
     commit = str(row.get("commit") or row.get("id"))
-    return int(sha256(commit.encode()).hexdigest()[:8], 16) / 2**32 < share
+    return _hashed(commit) < share
+
+
+def _hashed(name: str) -> float:
+    """Return a number in [0, 1) that depends on the name alone."""
+    return int(sha256(name.encode()).hexdigest()[:8], 16) / 2**32
 
 
 def _counts(row: dict[str, Any]) -> bool:

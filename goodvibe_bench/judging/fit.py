@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from goodvibe_bench import catalog, disk
+from goodvibe_bench.completion.bare import bare
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge import linear
 from goodvibe_bench.judge import load as judges
@@ -111,7 +112,8 @@ def _fit_model(
     from goodvibe_bench.model.load import load
 
     loaded = load(spec.base)
-    texts = [item.code for item in calibration]
+    learn = _read(learn, spec.bare)
+    texts = [bare(item.code) if spec.bare else item.code for item in calibration]
 
     def measure(stage: str) -> list[float]:
         done = 0
@@ -125,7 +127,7 @@ def _fit_model(
 
     learn = _whole(learn, loaded.tokenizer, spec.max_code_tokens)
     show("vary", 0, len(learn), f"{recipe.copies} copies")
-    learn = _whole(varied(learn, recipe.copies, seed), loaded.tokenizer, spec.max_code_tokens)
+    learn = _whole(_read(varied(learn, recipe.copies, seed), spec.bare), loaded.tokenizer, spec.max_code_tokens)
     show.line(f"{len(learn)} snippets of at most {spec.max_code_tokens} tokens are trained on")
     compared = {"untuned": measure("measure untuned"), "linear": linear.fit(learn, 2**18, 10.0).probabilities(texts)}
     report = _train_adapter(spec, recipe.rank_weight, loaded, learn, folder, seed, show)
@@ -171,6 +173,11 @@ def _cost(account: Any) -> dict[str, Any]:
     first, last = (sum(losses) / len(losses) for losses in (account.losses[:10], account.losses[-10:]))
     report = {"training_seconds": round(account.seconds, 1), "steps": account.steps, "tokens": account.tokens}
     return report | {"first_loss": round(first, 4), "last_loss": round(last, 4)}
+
+
+def _read(data: list[Labelled], without_comments: bool) -> list[Labelled]:
+    """Return the snippets as the judge will read them."""
+    return [item.model_copy(update={"code": bare(item.code)}) for item in data] if without_comments else data
 
 
 def _whole(data: list[Labelled], tokenizer: Any, max_code_tokens: int) -> list[Labelled]:

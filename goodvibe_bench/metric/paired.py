@@ -85,16 +85,18 @@ def paired_difference(pairs: Sequence[tuple[str, bool, bool]], confidence: float
 def holm(p_values: dict[str, float]) -> dict[str, float]:
     """Return the p-values adjusted for how many there are (Holm 1979), under the same names and in the same order.
 
+    By hand: statsmodels takes a second to import and collects garbage at every call. A test holds the two together.
     Raises ValueError for none, and for what is no probability.
     """
-    from statsmodels.stats.multitest import multipletests
-
     if not p_values:
         raise ValueError("no p-values")
     if not all(0 <= p <= 1 for p in p_values.values()):
         raise ValueError(f"not all are probabilities: {p_values}")
-    adjusted: Any = multipletests(list(p_values.values()), method="holm")[1]
-    return {name: float(p) for name, p in zip(p_values, adjusted, strict=True)}
+    adjusted, highest = dict(p_values), 0.0
+    for place, (name, p) in enumerate(sorted(p_values.items(), key=lambda one: one[1])):
+        highest = max(highest, min((len(p_values) - place) * p, 1.0))
+        adjusted[name] = highest
+    return adjusted
 
 
 def non_inferior(difference: PairedDifference, margin: float) -> Literal["kept", "dropped", "inconclusive"]:

@@ -113,7 +113,7 @@ def on_disk(name: str, *, revision: str | None = None, trust_remote_code: bool =
 def _explained(name: str, source: Source) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, KeyError, SafetensorError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError, SafetensorError) as error:
         raise UsageError(f"Model {name!r} could not be loaded from {str(source.folder)!r}: {error}") from error
 
 

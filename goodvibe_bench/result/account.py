@@ -1,10 +1,13 @@
-"""What a run cost, in the blocks of PEFT's method comparison: run_info, train_info, meta_info. It measures nothing."""
+"""What a run cost: in the blocks of PEFT's method comparison (run_info, train_info, meta_info), and over seeds.
+
+It measures nothing.
+"""
 
 import platform
 from collections.abc import Sequence
 from typing import Any
 
-from goodvibe_bench.types import Model, TrainReport
+from goodvibe_bench.types import Model, Noun, Result, TrainReport
 
 
 def blocks(
@@ -66,3 +69,29 @@ def _train_info(reports: Sequence[TrainReport]) -> dict[str, Any]:
 
 def _sum(seconds: Any) -> float:
     return round(sum(seconds), 3)
+
+
+class Costs(Noun):
+    """What training a method took; all None for samples made elsewhere, whose costs nobody knows."""
+
+    trainable_parameters: int | None
+    flops: int | None
+    """A multiply-add is 2; None also where a model's cost is not known from its shapes."""
+    peak_memory_bytes: int | None
+    training_seconds: float | None
+    """This and FLOPs: the mean over results of all that one's training took, attribution included."""
+
+
+def costs(results: Sequence[Result]) -> Costs:
+    """Return what training a method's results took."""
+    if "source" in results[0].config:
+        return Costs(trainable_parameters=None, flops=None, peak_memory_bytes=None, training_seconds=None)
+    reports = [report for result in results for report in result.training]
+    flops = [report.flops.training + report.flops.attribution for report in reports if report.flops]
+    seconds = sum(report.training_seconds + report.attribution_seconds for report in reports)
+    return Costs(
+        trainable_parameters=max((report.trainable_parameters for report in reports), default=0),
+        flops=round(sum(flops) / len(results)) if len(flops) == len(reports) else None,
+        peak_memory_bytes=max((report.peak_memory_bytes for report in reports), default=0),
+        training_seconds=seconds / len(results),
+    )

@@ -14,18 +14,19 @@ from pydantic import Field
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.metric.paired import non_inferior, prompts_needed
 from goodvibe_bench.result import drift, instrument
+from goodvibe_bench.result.account import Costs
 from goodvibe_bench.result.compare import (
     ALL,
     Change,
     Comparison,
     Difference,
     Side,
-    by_seed,
     compare,
-    unequal_settings,
 )
 from goodvibe_bench.result.sample import sample_key
 from goodvibe_bench.result.score import estimates
+from goodvibe_bench.result.settings import by_seed, unequal_settings
+from goodvibe_bench.result.utility import Delta
 from goodvibe_bench.types import Estimate, Noun, Outcome, Result
 
 Word = Literal["pass", "regression", "floor missed", "inconclusive"]
@@ -76,6 +77,9 @@ class Check(Noun):
     prompts_needed: int | None
     """In all, for an inconclusive answer to become conclusive with a chance of 80%; None where no number settles it,
     and where the answer is conclusive."""
+    utility: tuple[Delta, ...]
+    costs: tuple[Costs, Costs]
+    """Of training, of the baseline and of the checked side; like utility information, never tested."""
     lost: tuple[Change, ...]
     """Samples that were secure in the baseline and are not now."""
     notes: tuple[str, ...]
@@ -112,6 +116,8 @@ def check(before: Side, after: Side, limits: Limits) -> Check:
         floors=floors,
         prompts=prompts,
         prompts_needed=_prompts_needed(secure, limits, prompts) if answer == "inconclusive" else None,
+        utility=comparison.utility,
+        costs=comparison.costs,
         lost=tuple(one for one in comparison.changes if one.before == Outcome.SECURE),
         notes=tuple(_notes(comparison, before, after)),
     )

@@ -11,13 +11,14 @@ from typing import Any, Literal
 
 from goodvibe_bench.errors import UsageError, nearest
 from goodvibe_bench.metric.paired import PairedDifference, holm, paired_difference
-from goodvibe_bench.result import instrument, store
+from goodvibe_bench.result import instrument, store, utility
+from goodvibe_bench.result.account import Costs, costs
 from goodvibe_bench.result.sample import family, sample_key
+from goodvibe_bench.result.settings import by_seed, unequal_settings
 from goodvibe_bench.types import Noun, Outcome, Record, Result
 
 ALL = "all"
 """In place of a language: all of them together."""
-_SETTINGS = ("dtype", "backend", "quality", "train_limit", "limit", "sampling")
 
 
 @dataclass(frozen=True)
@@ -63,11 +64,15 @@ class Change(Noun):
 
 
 class Comparison(Noun):
-    """After minus before."""
+    """After minus before; security, and beside it validity, utility and cost."""
 
     before: str
     after: str
     differences: tuple[Difference, ...]
+    utility: tuple[utility.Delta, ...]
+    """Metrics that both sides measured on the same questions; the asked rate among them."""
+    costs: tuple[Costs, Costs]
+    """Of training, before and after."""
     changes: tuple[Change, ...]
     """Lost ones first."""
     notes: tuple[str, ...]
@@ -123,33 +128,11 @@ def compare(before: Side, after: Side, confidence: float = 0.95) -> Comparison:
         before=before.name,
         after=after.name,
         differences=tuple(found),
+        utility=tuple(utility.deltas(by_seed(before.ones, after.ones), confidence=confidence)),
+        costs=(costs(before.ones), costs(after.ones)),
         changes=tuple(changed),
         notes=tuple(_notes(before.one, after.one)),
     )
-
-
-def by_seed(before: Sequence[Result], after: Sequence[Result]) -> list[tuple[Result, Result]]:
-    """Return the results that are compared with one another: of one seed, or a single one with all of the other side.
-
-    A seed that only one side has is left out.
-    """
-    lone = 1 in (len(before), len(after))
-    return [(old, new) for old in before for new in after if lone or old.seed == new.seed]
-
-
-def unequal_settings(before: Result, after: Result) -> list[str]:
-    """Return a line for every setting that differs, besides the method's own and the seed."""
-    both = zip(settings(before).items(), settings(after).values(), strict=True)
-    return [f"settings differ: {key} {old} and {new}" for (key, old), new in both if old != new]
-
-
-def settings(one: Result) -> dict[str, Any]:
-    """Return what must be the same on both sides of a comparison, None for what a result does not tell."""
-    return {key: _without_seed(one.config.get(key)) for key in _SETTINGS}
-
-
-def _without_seed(setting: Any) -> Any:
-    return {key: value for key, value in setting.items() if key != "seed"} if isinstance(setting, dict) else setting
 
 
 def codes(one: Side, change: Change, seed: int) -> str:

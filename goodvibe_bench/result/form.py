@@ -3,16 +3,19 @@
 import csv
 import html as escaping
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
 
 from goodvibe_bench.metric.paired import PairedDifference
+from goodvibe_bench.result.account import Costs
 from goodvibe_bench.result.correct import CorrectedRate
 from goodvibe_bench.result.leaderboard import Row
 from goodvibe_bench.result.side_by_side import View
+from goodvibe_bench.result.utility import ASKED, Delta, said
 from goodvibe_bench.types import Estimate
+from goodvibe_bench.untrusted import markdown as markdown_text
 
 HEADINGS = {
     "rank": "rank",
@@ -67,6 +70,12 @@ MEANING = {
     "useless judge": "has a TPR - FPR that could be zero: no corrected rate is better than another",
     "uncalibrated": "has no calibration, so there is no corrected rate",
 }
+COST_NAMES = {
+    "trainable_parameters": "trained parameters",
+    "flops": "training PFLOP",
+    "training_seconds": "training seconds",
+    "peak_memory_bytes": "peak GiB",
+}
 COSTS = {"flops": "training FLOPs", "seconds": "seconds of training"}
 RANK = (
     "rank: 1 + the rows of the table that are proven more secure, on the same prompts (sign-flip test over prompt "
@@ -74,6 +83,8 @@ RANK = (
 )
 APART = "Tables are not compared with one another: their prompts, judges or settings are not the same."
 _KINDS = ("model", "task", "judge", "n", "seeds")
+NAMES = ("model", "method", "task", "judge")
+"""Columns of words that come from elsewhere."""
 
 
 def cells(row: Row) -> dict[str, str]:
@@ -95,11 +106,27 @@ def cells(row: Row) -> dict[str, str]:
         "unjudged_rate": percent(row["unjudged_rate"].value),
         "utility": f"{100 * sum(utility) / len(utility):+.1f}" if utility else "",
         "safe_rate": percent(row["safe_rate"].value),
-        "trainable_parameters": _known(row["trainable_parameters"], in_units),
-        "flops": _known(row["flops"], lambda flops: f"{flops / 1e15:.3g}"),
-        "training_seconds": _known(row["training_seconds"], lambda seconds: f"{seconds:.0f}"),
-        "peak_memory_bytes": _known(row["peak_memory_bytes"], lambda size: f"{size / 2**30:.1f}"),
+        **_cost_cells(row),
     }
+
+
+def _cost_cells(found: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "trainable_parameters": _known(found["trainable_parameters"], in_units),
+        "flops": _known(found["flops"], lambda flops: f"{flops / 1e15:.3g}"),
+        "training_seconds": _known(found["training_seconds"], lambda seconds: f"{seconds:.0f}"),
+        "peak_memory_bytes": _known(found["peak_memory_bytes"], lambda size: f"{size / 2**30:.1f}"),
+    }
+
+
+def beside(utility: Sequence[Delta], costs: tuple[Costs, Costs]) -> list[str]:
+    """Return lines that stand beside a difference in security: utility, and what training cost; "?" is not known."""
+    measured = [f"utility: {said(one)}" for one in utility if one.task != ASKED]
+    asked = [said(one) for one in utility if one.task == ASKED]
+    before, after = (_cost_cells(one.model_dump()) for one in costs)
+    spent = ", ".join(f"{COST_NAMES[key]} {before[key]} -> {after[key]}" for key in before)
+    unknown = "utility: not measured on both sides (`run --utility TASKS` does)"
+    return [*(measured or [unknown]), *asked, f"cost: {spent}"]
 
 
 def _known(value: Any, text: Any) -> str:
@@ -237,23 +264,21 @@ def blocks(rows: Sequence[Row]) -> list[Block]:
 
 def markdown(rows: Sequence[Row]) -> str:
     """Return the rows as Markdown tables, one of the judges where a row has several, and the notes."""
-    found = [f"{_plain_line(words)}\n\n{_markdown(headings, lines)}" for words, headings, lines in blocks(rows)]
+    found = [f"{markdown_text(words)}\n\n{_markdown(headings, lines)}" for words, headings, lines in blocks(rows)]
     if lines := notes(rows):
-        found.append("\n".join(f"- {_plain_line(line)}" for line in lines))
+        found.append("\n".join(f"- {markdown_text(line)}" for line in lines))
     return "\n\n".join(found)
 
 
 def _markdown(headings: dict[str, str], found: Sequence[dict[str, str]]) -> str:
     lines = ["| " + " | ".join(headings.values()) + " |", "|" + " --- |" * len(headings)]
-    lines += ["| " + " | ".join(map(_plain_line, line.values())) + " |" for line in found]
+    lines += ["| " + " | ".join(_cell_text(key, text) for key, text in line.items()) + " |" for line in found]
     return "\n".join(lines)
 
 
-def _plain_line(text: str) -> str:
-    """Return `text` so that Markdown makes no cell, tag or code of it."""
-    for letter in "\\|<`*":
-        text = text.replace(letter, f"\\{letter}")
-    return " ".join(text.splitlines())
+def _cell_text(key: str, text: str) -> str:
+    """Return a cell for Markdown; figures are our own words, and stay as they are."""
+    return markdown_text(text) if key in NAMES else text.replace("*", "\\*")
 
 
 STYLE = (

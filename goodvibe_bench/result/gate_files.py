@@ -14,7 +14,10 @@ from urllib.parse import quote
 
 from goodvibe_bench.result.check import Check, Floor
 from goodvibe_bench.result.compare import Change, Difference
+from goodvibe_bench.result.form import beside
 from goodvibe_bench.types import Outcome, Result
+from goodvibe_bench.untrusted import markdown as markdown_text
+from goodvibe_bench.untrusted import printable
 
 COLUMNS = ("language", "n", "before", "after", "difference")
 _SHOWN = 50
@@ -40,7 +43,7 @@ def test_line(found: Check) -> str:
 
 
 def lines(found: Check) -> list[str]:
-    """Return the lines below the headline: test, validity, what would settle it, floors, notes."""
+    """Return the lines below the headline: test, validity, what would settle it, floors, utility and cost, notes."""
     one, valid = found.secure.difference, found.valid
     told = [
         f"margin {100 * found.limits.margin:g} points, confidence {100 * found.limits.confidence:g}%, "
@@ -51,7 +54,7 @@ def lines(found: Check) -> list[str]:
     ]
     if found.answer == "inconclusive":
         told.append(_power(found))
-    return [*told, *map(floor_line, found.floors), *found.notes]
+    return [*told, *map(floor_line, found.floors), *beside(found.utility, found.costs), *found.notes]
 
 
 def _power(found: Check) -> str:
@@ -94,29 +97,20 @@ def markdown(found: Check) -> str:
     """Return a summary for a pull request or a step."""
     blocks = [
         f"### goodvibe-bench check: {found.word}",
-        _inert(headline(found)),
-        "\n".join(f"- {_inert(line)}" for line in lines(found)),
+        markdown_text(headline(found)),
+        "\n".join(f"- {markdown_text(line)}" for line in lines(found)),
         "\n".join(
             [f"| {' | '.join(COLUMNS)} |", "|" + " --- |" * len(COLUMNS)]
-            + [f"| {' | '.join(map(_inert, cells))} |" for cells in language_cells(found)]
+            + [f"| {' | '.join(map(markdown_text, cells))} |" for cells in language_cells(found)]
         ),
     ]
     if found.lost:
-        shown = [f"- {_inert(_lost_line(one))}" for one in found.lost[:_SHOWN]]
+        shown = [f"- {markdown_text(_lost_line(one))}" for one in found.lost[:_SHOWN]]
         left = len(found.lost) - len(shown)
         more = [f"- and {left} more"] if left else []
         title = f"{len(found.lost)} samples that were secure in the baseline and are not now:"
         blocks.append("\n".join([title, "", *shown, *more]))
     return "\n\n".join(blocks) + "\n"
-
-
-def _inert(text: str) -> str:
-    """Return `text` so that Markdown shows it as it is, in one line."""
-    return re.sub(r"([\\`*_{}\[\]<>|#~&!$@])", r"\\\1", _printable(text))
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
 def junit(found: Check) -> str:
@@ -202,7 +196,7 @@ def _sarif_result(
 
 
 def _weakness(row: dict[str, Any]) -> str:
-    return _printable(str(row.get("cwe") or "unknown-weakness"))
+    return printable(str(row.get("cwe") or "unknown-weakness"))
 
 
 def _rule(weakness: str) -> dict[str, Any]:
@@ -222,4 +216,4 @@ def _segments(name: str) -> str:
 
 def _message(text: str) -> str:
     """Return `text` as a SARIF message that holds no link and no placeholder."""
-    return re.sub(r"([\\\[\]])", r"\\\1", _printable(text)).replace("{", "{{").replace("}", "}}")
+    return re.sub(r"([\\\[\]])", r"\\\1", printable(text)).replace("{", "{{").replace("}", "}}")

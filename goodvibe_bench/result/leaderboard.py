@@ -11,11 +11,12 @@ from typing import Any, Literal
 from typing_extensions import TypedDict
 
 from goodvibe_bench.result import instrument, ranking, utility
-from goodvibe_bench.result.compare import by_seed, settings
+from goodvibe_bench.result.account import costs
 from goodvibe_bench.result.correct import CorrectedRate, corrected
 from goodvibe_bench.result.pool import Entry, base_of, entries
 from goodvibe_bench.result.sample import sample_key
 from goodvibe_bench.result.score import estimates
+from goodvibe_bench.result.settings import by_seed, settings
 from goodvibe_bench.result.side_by_side import View, flag, views
 from goodvibe_bench.types import Estimate, Result
 
@@ -109,7 +110,8 @@ def _tasks(result: Result) -> str:
 def _row(number: int, entry: Entry, base: Entry | None, language: str | None, rank: int | None) -> Row:
     one = entry.one
     chosen = [row for row in entry.rows if language in {None, row["language"]}]
-    seen = views(instrument.judges(one), chosen, _pairs(base, entry, language) if base else [])
+    blocks = instrument.judges(one)
+    seen = views(blocks, chosen, _pairs(base, entry, language) if base and blocks[1:] else [])
     found: Any = {
         "table": number,
         "rank": rank,
@@ -124,7 +126,7 @@ def _row(number: int, entry: Entry, base: Entry | None, language: str | None, ra
         "utility": _utility(entry, base),
         "pareto": None,
         "cost": "flops",
-        **costs(entry.results),
+        **costs(entry.results).model_dump(),
         "settings": settings(one),
         "judges": seen,
         "gain_flag": flag(seen),
@@ -139,24 +141,6 @@ def _pairs(base: Entry, entry: Entry, language: str | None) -> list[tuple[dict[s
         old = {sample_key(row): row for row in before.outcomes if language in {None, row["language"]}}
         found += [(old[sample_key(row)], row) for row in after.outcomes if sample_key(row) in old]
     return found
-
-
-def costs(results: Sequence[Result]) -> dict[str, Any]:
-    """Return what training a method's results took, as in Row: trainable_parameters, flops, peak_memory_bytes and
-    training_seconds; all None for samples made elsewhere, whose costs nobody knows.
-    """
-    keys = ("trainable_parameters", "flops", "peak_memory_bytes", "training_seconds")
-    if "source" in results[0].config:
-        return dict.fromkeys(keys)
-    reports = [report for result in results for report in result.training]
-    flops = [report.flops.training + report.flops.attribution for report in reports if report.flops]
-    seconds = sum(report.training_seconds + report.attribution_seconds for report in reports)
-    return {
-        "trainable_parameters": max((report.trainable_parameters for report in reports), default=0),
-        "flops": round(sum(flops) / len(results)) if len(flops) == len(reports) else None,
-        "peak_memory_bytes": max((report.peak_memory_bytes for report in reports), default=0),
-        "training_seconds": seconds / len(results),
-    }
 
 
 def _utility(entry: Entry, base: Entry | None) -> dict[str, float]:

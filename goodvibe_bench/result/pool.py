@@ -6,8 +6,8 @@ from typing import Any
 
 from goodvibe_bench import catalog
 from goodvibe_bench.result import instrument
-from goodvibe_bench.result.compare import settings
 from goodvibe_bench.result.sample import sample_key
+from goodvibe_bench.result.settings import settings
 from goodvibe_bench.types import Result
 
 BASE = "none"
@@ -55,7 +55,7 @@ def _table(result: Result) -> str:
 def _made_by(result: Result) -> tuple[Any, ...]:
     """Return what seeds of one method share; weights only where nothing was trained."""
     weights = None if result.training else result.model.digest
-    return result.model.id, result.model.revision, weights, result.method, result.provenance.get("trainer_digest")
+    return result.model.id, result.model.revision, weights, result.method, str(result.provenance.get("trainer_digest"))
 
 
 def digests(result: Result) -> list[tuple[Any, Any]]:

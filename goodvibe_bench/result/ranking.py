@@ -8,6 +8,7 @@ entries that lie above it.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,15 +49,9 @@ def places(entries: Sequence[Entry], languages: Sequence[str | None]) -> dict[tu
 
 def _secure(entries: Sequence[Entry], language: str | None) -> list[Any]:
     """Return the secure samples in each family, summed over seeds; families in one order for all entries."""
-    counts: list[dict[str, int]] = []
-    for entry in entries:
-        count: dict[str, int] = {}
-        for row in entry.rows:
-            if language in {None, row["language"]}:
-                name = family(row)
-                count[name] = count.get(name, 0) + (row["outcome"] == Outcome.SECURE)
-        counts.append(count)
-    order = sorted(counts[0])
+    rows = [[row for row in entry.rows if language in {None, row["language"]}] for entry in entries]
+    counts = [Counter(family(row) for row in own if row["outcome"] == Outcome.SECURE) for own in rows]
+    order = sorted({family(row) for row in rows[0]})
     return [np.array([count[name] for name in order], dtype=np.int64) for count in counts]
 
 

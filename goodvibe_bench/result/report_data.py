@@ -12,6 +12,7 @@ from typing import Any
 from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.result import form, instrument, leaderboard, utility
+from goodvibe_bench.result.account import costs
 from goodvibe_bench.result.compare import Comparison, Side, compare
 from goodvibe_bench.result.pool import Entry, base_of, entries
 from goodvibe_bench.result.score import estimates
@@ -143,7 +144,7 @@ def points(results: Mapping[Path, Result], keys: Mapping[Path, str]) -> list[dic
         rates = estimates(one.outcomes)
         kept = {"key": keys[path], "model": one.model.id, "method": one.method, "seed": one.seed}
         both = {"secure": share(rates["secure_rate"]), "valid": share(rates["valid_rate"])}
-        found.append(kept | both | {"costs": leaderboard.costs([one]), "utility": utility.scores(one)})
+        found.append(kept | both | {"costs": costs([one]).model_dump(), "utility": utility.scores(one)})
     return found
 
 

@@ -4,7 +4,6 @@ Texts lie in the records beside a result, which may be missing or damaged: the p
 """
 
 import json
-import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
@@ -45,7 +44,7 @@ def _grouped(
 
 
 def _counts(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    counts = Counter(_outcome(row) for row in rows)
+    counts = Counter(row["outcome"] for row in rows)
     valid = sum(row["unusable"] is None for row in rows)
     rates = {"secure_rate": _rate(counts["secure"], len(rows)), "valid_rate": _rate(valid, len(rows))}
     return {str(outcome): counts[outcome] for outcome in Outcome} | {"n": len(rows)} | rates
@@ -55,11 +54,6 @@ def _counts(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _rate(hits: int, n: int) -> dict[str, Any]:
     found = rate(hits, n)
     return {"value": found.value, "low": found.low, "high": found.high, "n": n}
-
-
-def _outcome(row: Mapping[str, Any]) -> str:
-    """Return one of the four outcomes: what a file calls by another name is unknown, so unjudged."""
-    return row["outcome"] if row["outcome"] in list(Outcome) else str(Outcome.UNJUDGED)
 
 
 def samples(results: Mapping[Path, Result], keys: Mapping[Path, str]) -> dict[str, Any]:
@@ -95,8 +89,7 @@ def _seen(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _verdict(row: Mapping[str, Any]) -> dict[str, Any]:
     p = row["p_unsafe"]
-    known = isinstance(p, int | float) and math.isfinite(p)
-    return {"outcome": _outcome(row), "p": round(p, 4) if known else None}
+    return {"outcome": row["outcome"], "p": None if p is None else round(p, 4)}
 
 
 def _texts(path: Path) -> tuple[dict[tuple[Any, ...], tuple[str, ...]], dict[str, Any]]:

@@ -19,10 +19,12 @@ from goodvibe_bench import catalog
 from goodvibe_bench.disk import write_text
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.result import instrument
-from goodvibe_bench.result.score import OUTCOME_KEYS, SCHEMA_VERSION, VERDICT_KEYS
+from goodvibe_bench.result.score import SCHEMA_VERSION
 from goodvibe_bench.types import Result
 
 T = TypeVar("T", bound=BaseModel)
+LONGEST_NAME = 180
+"""Letters; file systems take 255 bytes, and endings, digests and marks of unfinished files come on top."""
 
 
 def writable(folder: Path) -> Path:
@@ -39,8 +41,9 @@ def writable(folder: Path) -> Path:
 
 
 def file_name(*words: str) -> str:
-    """Return a file name of these words, nothing in it that a path could be made of."""
-    return "--".join(re.sub(r"[^A-Za-z0-9._-]+", "-", word).strip(".-") or "x" for word in words)
+    """Return a file name of these words, nothing in it that a path could be made of; of a long one the beginning."""
+    name = "--".join(re.sub(r"[^A-Za-z0-9._-]+", "-", word).strip(".-") or "x" for word in words)
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 10]}--{catalog.digest(words)[:8]}"
 
 
 def write_result(result: Result, path: Path) -> None:
@@ -88,25 +91,21 @@ def parse_result(content: bytes, path: Path) -> Result:
 
 def _whole(result: Result) -> bool:
     """Return whether every rate can be computed again from the samples, for every judge."""
-    judges = instrument.judges(result)
-    if not result.outcomes or any("name" not in judge for judge in judges):
+    if not result.outcomes:
+        return False
+    try:
+        for judge in instrument.judges(result):
+            instrument.calibrations(judge)
+    except ValidationError:
         return False
     others = {judge["name"] for judge in result.other_judges}
-    try:
-        for judge in judges:
-            instrument.calibrations(judge)
-    except (ValidationError, AttributeError):
-        return False
-    return all(
-        set(row) >= OUTCOME_KEYS and all(set(row.get("others", {}).get(name, {})) == VERDICT_KEYS for name in others)
-        for row in result.outcomes
-    )
+    return not others or all(row.get("others", {}).keys() >= others for row in result.outcomes)
 
 
 def _schema_version(content: bytes) -> Any:
     try:
         words = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return words.get("schema_version") if isinstance(words, dict) else None
 

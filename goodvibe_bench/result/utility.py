@@ -48,22 +48,30 @@ class Forgetting(Noun):
     tokens: int
 
 
-def deltas(result: Result, base: Result, margin: float | None = None) -> list[Delta]:
-    """Return every quoted metric that both results have on the same questions, and the asked rate.
+def deltas(both: Sequence[tuple[Result, Result]], margin: float | None = None, confidence: float = 0.95) -> list[Delta]:
+    """Return every quoted metric that results have on the same questions as their bases, and the asked rate.
 
-    `margin` is a share; that of the result when None.
+    `both` are (base, result), one pair a seed, which are pooled: what one question was answered with several seeds is
+    not independent. `margin` is a share; the largest that the results were made with when None.
     """
-    settings = result.utility.get("settings", {})
-    allowed = settings.get("margin", MARGIN) if margin is None else margin
-    found: list[Delta] = []
-    old = (base.utility.get("models") or [{"tasks": {}}])[0]["tasks"]
-    for model in result.utility.get("models", ()):
-        for task, new in model["tasks"].items():
-            for metric in _metrics(task, new):
-                pairs = _pairs(old.get(task), new, metric)
-                found += [_delta(task, metric, model["languages"], pairs, allowed)] if pairs else []
-    asked = _asked(result, base)
-    return found + ([_delta(ASKED, "asked_rate,none", (), asked, allowed)] if asked else [])
+    found: dict[tuple[str, str, tuple[str, ...]], list[tuple[str, bool, bool]]] = {}
+    for base, result in both:
+        old = (base.utility.get("models") or [{"tasks": {}}])[0]["tasks"]
+        for model in result.utility.get("models", ()):
+            for task, new in model["tasks"].items():
+                for metric in _metrics(task, new):
+                    key = (task, metric, tuple(model["languages"]))
+                    found.setdefault(key, []).extend(_pairs(old.get(task), new, metric))
+        found.setdefault((ASKED, "asked_rate,none", ()), []).extend(_asked(result, base))
+    allowed = max(_margin(result) for _, result in both) if margin is None else margin
+    asked = [key for key in found if key[0] == ASKED]
+    ordered = [key for key in found if key[0] != ASKED] + asked
+    return [_delta(*key, found[key], allowed, confidence) for key in ordered if found[key]]
+
+
+def _margin(result: Result) -> float:
+    found = result.utility.get("settings", {}).get("margin", MARGIN)
+    return found if isinstance(found, int | float) and 0 <= found < 1 else MARGIN
 
 
 def scores(result: Result) -> dict[str, float]:
@@ -87,7 +95,7 @@ def forgetting(result: Result) -> list[Forgetting]:
             tokens=model["forgetting"]["after"]["tokens"],
         )
         for model in result.utility.get("models", ())
-        if model["forgetting"]
+        if model["forgetting"].keys() >= {"before", "after"}
     ]
 
 
@@ -97,7 +105,7 @@ def lines(results: Sequence[Result]) -> list[str]:
     for entry in known:
         result, before = entry.one, base_of(entry, known)
         base = before.one if before else None
-        found += [f"{result.method}: {_said(delta)}" for delta in (deltas(result, base) if base else [])]
+        found += [f"{result.method}: {said(delta)}" for delta in (deltas([(base, result)]) if base else [])]
         found += [
             f"{result.method}: loss on fixed texts {one.before:.3f} -> {one.after:.3f} nats a token, "
             f"{one.tokens} tokens{_where(one.languages, result)}"
@@ -111,7 +119,8 @@ def _where(languages: Sequence[str], result: Result) -> str:
     return f" (model for {', '.join(languages)})" if several else ""
 
 
-def _said(delta: Delta) -> str:
+def said(delta: Delta) -> str:
+    """Return a difference as one line, and whether a drop by more than the margin is ruled out."""
     one, points = delta.difference, f"{100 * delta.margin:g} points"
     what = {
         "kept": f"kept within {points}",
@@ -135,9 +144,17 @@ def _pairs(old: dict[str, Any] | None, new: dict[str, Any], metric: str) -> list
     return [
         (f"{name}/{place}", was == "1", now == "1")
         for name, found in new["samples"].items()
-        if metric in found["correct"] and before.get(name, {}).get("docs") == found["docs"]
+        if metric in found["correct"] and _comparable(before.get(name), found, metric)
         for place, (was, now) in enumerate(zip(before[name]["correct"][metric], found["correct"][metric], strict=True))
     ]
+
+
+def _comparable(old: dict[str, Any] | None, new: dict[str, Any], metric: str) -> bool:
+    return (
+        old is not None
+        and old["docs"] == new["docs"]
+        and len(old["correct"].get(metric, "")) == len(new["correct"][metric])
+    )
 
 
 def _asked(result: Result, base: Result) -> list[tuple[str, bool, bool]]:
@@ -150,9 +167,14 @@ def _asked(result: Result, base: Result) -> list[tuple[str, bool, bool]]:
 
 
 def _delta(
-    task: str, metric: str, languages: Sequence[str], pairs: list[tuple[str, bool, bool]], margin: float
+    task: str,
+    metric: str,
+    languages: Sequence[str],
+    pairs: list[tuple[str, bool, bool]],
+    margin: float,
+    confidence: float,
 ) -> Delta:
-    difference = paired_difference(pairs)
+    difference = paired_difference(pairs, confidence)
     return Delta(
         task=task,
         metric=metric,

@@ -1,8 +1,9 @@
 """What tasks/<name>/task.toml may say. It reads no data."""
 
+from pathlib import PurePath
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from goodvibe_bench.types import PARTS, Language, Noun, Part
 
@@ -27,6 +28,14 @@ class HubSource(Noun):
     insecure: str
     where: dict[str, str]
     """Columns and the values that rows of this task have in them."""
+
+    @field_validator("local")
+    @classmethod
+    def _stays_below_the_folder(cls, text: str) -> str:
+        path = PurePath(text)
+        if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in text:
+            raise ValueError("no file below the folder of data")
+        return text
 
 
 class Split(Noun):

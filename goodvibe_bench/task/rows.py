@@ -46,7 +46,9 @@ def numbered_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
 def _json(text: str, path: Path, number: int) -> Any:
     try:
         return json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except RecursionError as error:
+        raise UsageError(f"{path}, line {number}: nested too deeply.") from error
+    except ValueError as error:  # also for a number of thousands of digits
         raise UsageError(f"{path}, line {number}: not JSON ({error}).") from error
 
 

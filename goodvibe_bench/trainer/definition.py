@@ -17,7 +17,7 @@ def _value(text: str) -> Any:
     """Return `text` as TOML would read it: a number, a list, true; else the text itself."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 

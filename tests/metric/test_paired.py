@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
+from statsmodels.stats.multitest import multipletests
 
 from goodvibe_bench.metric.paired import (
     PairedDifference,
@@ -226,3 +227,10 @@ def test_prompts_needed_are_more_than_there_are() -> None:
     assert needed > 10
     with pytest.raises(ValueError, match="power"):
         prompts_needed(paired_difference(alone(0, 0, 5, 5)), 0.02, power=1.0)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
+def test_holm_is_statsmodels(p_values: list[float]) -> None:
+    expected = multipletests(p_values, method="holm")[1]
+    found = holm({str(place): p for place, p in enumerate(p_values)})
+    assert list(found.values()) == pytest.approx(list(expected), abs=1e-12)

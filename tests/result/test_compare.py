@@ -7,7 +7,7 @@ import pytest
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.result import store
 from goodvibe_bench.result.compare import ALL, Comparison, codes, compare, side
-from goodvibe_bench.types import Outcome, Result
+from goodvibe_bench.types import Outcome, Result, TrainReport
 from tests.conftest import Call
 from tests.result.builders import outcomes, record, result, two_judges, with_other
 
@@ -150,3 +150,59 @@ def test_the_command_prints_differences_and_changes_and_both_codes(call: Call, t
     code, _, err = call("compare", "none", "nothing")
     assert code == 2
     assert "no method" in err
+
+
+def _tuned(folder: Path, seed: int) -> Path:
+    report = TrainReport.model_validate(
+        {"trainable_parameters": 300, "total_parameters": 9000, "examples": 2, "steps": 2, "attribution_seconds": 1}
+        | {
+            "training_seconds": 9.0 + seed,
+            "tokens": 9,
+            "padded_tokens": 9,
+            "tokens_per_second": 1,
+            "attribution_tokens": 9,
+        }
+        | {"flops": {"training": 3 * 10**15, "attribution": 10**15, "counted_ratio": 1, "headline": 1}}
+        | {"peak_memory_bytes": 2**30, "adapter_bytes": 9, "first_loss": 2, "last_loss": 1, "fold_error": 0}
+    )
+    rows = [row | {"asked": False} for row in outcomes(secure=4)]
+    return _write(folder, result(rows, method="tuned", seed=seed, training=(report,), utility=answers("1000")))
+
+
+def answers(right: str) -> dict[str, Any]:
+    tasks = {"mmlu": {"results": {}, "samples": {"a": {"docs": "d", "correct": {"acc,none": right}}}}}
+    model = {"digest": "d", "languages": ["cpp"], "tasks": tasks, "forgetting": {}}
+    return {"settings": {"margin": 0.02}, "models": [model]}
+
+
+def test_utility_and_cost_stand_beside_security_with_seeds_pooled(folder: Path, call: Call) -> None:
+    rows = [row | {"asked": True} for row in outcomes(insecure=4)]
+    _write(folder, result(rows, utility=answers("1110")))
+    paths = [_tuned(folder, seed) for seed in (0, 1)]
+    found = compare(side("none", folder), side("tuned", folder))
+    mmlu, asked = found.utility
+    assert (mmlu.task, mmlu.before, mmlu.after, mmlu.difference.n, mmlu.difference.families) == (
+        "mmlu",
+        0.75,
+        0.25,
+        8,
+        4,
+    )
+    assert (asked.task, asked.before, asked.after) == ("asked", 1.0, 0.0)
+    before, after = found.costs
+    assert (before.trainable_parameters, before.flops, before.training_seconds) == (0, 0, 0)
+    assert (after.trainable_parameters, after.flops, after.training_seconds) == (300, 4 * 10**15, 10.5)
+    code, out, _ = call("compare", "none", "tuned", "--results", str(folder))
+    assert code == 0
+    assert "utility: mmlu acc,none 75.0% -> 25.0%" in out
+    assert "cost: trained parameters 0 -> 300, training PFLOP 0 -> 4" in out
+    code, out, _ = call("check", str(paths[0]), "--baseline", "none", "--results", str(folder), "--margin", "50")
+    assert "cost: trained parameters 0 -> 300" in out
+
+
+def test_utility_that_one_side_did_not_measure_is_said_to_be_unknown(folder: Path, call: Call) -> None:
+    for method, found in (("none", {}), ("tuned", answers("10"))):
+        _write(folder, result(outcomes(secure=2), method=method, utility=found, config={"model": "m", "source": {}}))
+    _, out, _ = call("compare", "none", "tuned", "--results", str(folder))
+    assert "utility: not measured on both sides" in out
+    assert "cost: trained parameters ? -> ?" in out

@@ -132,15 +132,6 @@ def test_every_judge_has_a_ledger_of_its_own(tmp_path: Path) -> None:
     assert {row["judge"]: row["secure"] for row in found if row["by"] == "all"} == {"j": 4, "k": 0}
 
 
-def test_an_outcome_by_an_unknown_name_is_unjudged(tmp_path: Path) -> None:
-    rows = outcomes(secure=2)
-    rows[0] |= {"outcome": "<b>safe</b>", "p_unsafe": "0.1"}
-    found = report.data(_written(tmp_path, result(rows)))
-    assert found["ledger"][0]["unjudged"] == 1
-    assert found["samples"][0]["seen"]["0"]["outcome"] == "unjudged"
-    assert found["samples"][0]["seen"]["0"]["p"] is None
-
-
 def test_a_gain_is_paired_with_the_base_and_comes_with_validity(tmp_path: Path) -> None:
     base, tuned = result(outcomes(insecure=10)), result(outcomes(secure=6, unusable=4), method="tuned")
     again = result(outcomes(secure=10), method="tuned", seed=1)

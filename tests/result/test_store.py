@@ -151,7 +151,7 @@ def test_no_results_are_a_usage_error(tmp_path: Path, place: str) -> None:
         ({"schema_version": 99}, "schema version 99"),
         ({"schema_version": 1, "training": [{"steps": 1}]}, "schema version 1"),
         ({"outcomes": []}, "samples"),
-        ({"outcomes": [{"task": "cpp"}]}, "whole"),
+        ({"outcomes": [{"task": "cpp"}]}, "outcomes.0"),
         ({"other_judges": [{"name": "k"}]}, "whole"),
         ({"judge": {"name": "j", "calibration": {"cpp": {"tpr": 1}}}}, "calibration"),
         ({"judge": {"name": "j", "calibration": ["cpp"]}}, "calibration"),

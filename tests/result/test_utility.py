@@ -31,14 +31,14 @@ def _result(method: str, asked: str = "", **words: Any) -> Result:
 def test_sub_tasks_are_pooled_and_paired_by_question():
     base = _result("none", utility=_utility({"a": "1100", "b": "11"}))
     tuned = _result("x", utility=_utility({"a": "1010", "b": "00"}))
-    (delta,) = deltas(tuned, base)
+    (delta,) = deltas([(base, tuned)])
     assert (delta.before, delta.after) == (pytest.approx(4 / 6), pytest.approx(2 / 6))
     assert (delta.difference.gained, delta.difference.lost, delta.difference.n) == (1, 3, 6)
 
 
 def test_other_questions_are_never_paired():
     base = _result("none", utility=_utility({"a": "1100"}, docs="old"))
-    assert deltas(_result("x", utility=_utility({"a": "1100"})), base) == []
+    assert deltas([(base, _result("x", utility=_utility({"a": "1100"})))]) == []
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_other_questions_are_never_paired():
 def test_whether_utility_was_kept_within_the_margin_is_said(before: str, after: str, state: str):
     base = _result("none", utility=_utility({"a": before}))
     tuned = _result("x", utility=_utility({"a": after}, loss=(2.0, 2.5)))
-    assert deltas(tuned, base)[0].state == state
+    assert deltas([(base, tuned)])[0].state == state
     assert forgetting(tuned)[0].after == 2.5
     said = " ".join(lines([base, tuned]))
     assert "2 points" in said
@@ -57,7 +57,7 @@ def test_whether_utility_was_kept_within_the_margin_is_said(before: str, after: 
 
 def test_a_method_that_does_less_of_what_was_asked_is_seen():
     base, tuned = _result("none", "1110"), _result("x", "100-")
-    (delta,) = deltas(tuned, base)
+    (delta,) = deltas([(base, tuned)])
     assert delta.task == ASKED
     assert (delta.difference.n, delta.difference.lost) == (3, 2)
     found = metrics(tuned.outcomes)["all"]
@@ -71,6 +71,6 @@ def test_results_of_before_have_no_side_effects():
         [{k: v for k, v in row.items() if k not in {"asked", "lines"}} for row in builders.outcomes(2)]
     )
     assert old.utility == {}
-    assert deltas(old, old) == []
+    assert deltas([(old, old)]) == []
     assert forgetting(old) == []
     assert "asked_rate,none" not in metrics(old.outcomes)["all"]

@@ -42,7 +42,7 @@ def test_a_run_keeps_utility_and_forgetting_and_measures_neither_again(request_:
     correct = kept["samples"]["small_choice"]["correct"]["acc,none"]
     assert len(correct) == 6
     assert correct.count("1") / 6 == pytest.approx(kept["results"]["small_choice"]["acc,none"])
-    (delta,) = [one for one in deltas(tuned, base) if one.task == "small_choice"]
+    (delta,) = [one for one in deltas([(base, tuned)]) if one.task == "small_choice"]
     assert (delta.metric, delta.difference.n, delta.margin) == ("acc,none", 6, 0.02)
     (forgotten,) = forgetting(tuned)
     assert forgotten.tokens > 1000

@@ -1,0 +1,163 @@
+"""`goodvibe-bench experiment NAME`: words in, one call, exit code out. No logic of the benchmark lives here.
+
+Exit codes: 0 all cells done, 1 a cell failed, 2 usage.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from goodvibe_bench.cli.options import (
+    AsJson,
+    Data,
+    Dtype,
+    Judges,
+    Quality,
+    Quiet,
+    Scratch,
+    TrainLimit,
+    Uncalibrated,
+    UtilityLimit,
+    calm_libraries,
+    split,
+)
+from goodvibe_bench.cli.printing import print_table, say, say_filled
+from goodvibe_bench.cli.printing import table as table_of
+from goodvibe_bench.errors import UsageError
+
+Name = Annotated[str, typer.Argument(help="table1 ... table9, figure3, figure4, or a definition's path.")]
+Models = Annotated[str | None, typer.Option("--model", help="In place of the paper's models, separated by commas.")]
+More = Annotated[str | None, typer.Option("--method", help="Trainers beside the paper's, as controls.")]
+Fewer = Annotated[str | None, typer.Option("--tasks", help="In place of the tasks of the same language.")]
+Seeds = Annotated[str | None, typer.Option("--seed", help="Seeds, separated by commas.")]
+Benchmarks = Annotated[str | None, typer.Option("--utility", help="figure3: in place of gsm8k,arc_challenge,mmlu.")]
+Gpu = Annotated[str | None, typer.Option("--gpu", help="--plan: kind of device, of devices.toml; else this machine's.")]
+Price = Annotated[float | None, typer.Option(min=0, help="--plan: dollars a device and hour, else devices.toml's.")]
+Utilisation = Annotated[float, typer.Option(min=0.01, max=1, help="--plan: share of a device's peak, if not measured.")]
+
+
+def experiment(
+    name: Name,
+    plan: Annotated[bool, typer.Option("--plan", help="Tell FLOPs, memory, time and cost; run nothing.")] = False,
+    model: Models = None,
+    method: More = None,
+    tasks: Fewer = None,
+    seed: Seeds = None,
+    judge: Judges = "panel",
+    uncalibrated: Uncalibrated = False,
+    limit: Annotated[int | None, typer.Option(help="Held-out prompts a task, the first ones.")] = None,
+    train_limit: TrainLimit = None,
+    max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", "--max_new_tokens", help="Longest answer.")] = 512,
+    batch_size: Annotated[int, typer.Option("--batch-size", "--batch_size", help="Prompts generated at once.")] = 16,
+    dtype: Dtype = "bfloat16",
+    quality: Annotated[Quality | None, typer.Option(help="Training rows; the paper left none out: raw.")] = None,
+    utility: Benchmarks = None,
+    utility_limit: UtilityLimit = None,
+    data: Data = None,
+    output: Annotated[Path, typer.Option("--output", "--output_path", help="Folder for results.")] = Path(
+        "results/paper"
+    ),
+    scratch: Scratch = Path(".runs"),
+    gpus: Annotated[int, typer.Option(min=1, help="--plan: devices.")] = 1,
+    gpu: Gpu = None,
+    price: Price = None,
+    utilisation: Utilisation = 0.3,
+    as_json: AsJson = False,
+    quiet: Quiet = False,
+) -> None:
+    """Plan, run or go on with a table or figure of the paper, and print our cells beside the paper's."""
+    words = dict(locals())
+    calm_libraries()
+    grid = _grid(words)
+    if plan:
+        _print_plan(grid, words)
+    elif _run(grid, as_json, quiet):
+        raise typer.Exit(1)
+
+
+def _grid(words: dict[str, Any]) -> Any:
+    from goodvibe_bench import catalog
+    from goodvibe_bench.experiment import grid
+    from goodvibe_bench.generator.sampling import Sampling
+    from goodvibe_bench.request import Request
+
+    names = {"models": "model", "methods": "method", "tasks": "tasks", "utility": "utility"}
+    changes = {key: split(words[option]) if words[option] else () for key, option in names.items()}
+    seeds = _seeds(words["seed"]) if words["seed"] else ()
+    shared = {key: words[key] for key in Request.model_fields if key in words}
+    shared = {key: value for key, value in shared.items() if key not in {"model", "tasks", "seed", "utility"}}
+    shared |= {"judges": split(words["judge"])}
+    shared |= {"sampling": Sampling(max_new_tokens=words["max_new_tokens"], batch_size=words["batch_size"])}
+    if words["quality"] is None:
+        del shared["quality"]
+    else:
+        shared["quality"] = words["quality"].value
+    catalog.parse(shared | {"model": "x", "methods": ("none",)}, Request, "experiment")
+    return grid.make(words["name"], catalog.parse(changes | {"seeds": seeds}, grid.Changes, "experiment"), shared)
+
+
+def _seeds(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(word) for word in split(text))
+    except ValueError as error:
+        raise UsageError(f"--seed {text}: seeds are whole numbers, separated by commas.") from error
+
+
+def _run(grid: Any, as_json: bool, quiet: bool) -> bool:
+    """Run the grid and print its table; return whether a cell failed."""
+    from goodvibe_bench.experiment import execute, figure, table
+    from goodvibe_bench.progress import Show
+
+    with Show(quiet=quiet) as progress:
+        found, failures = execute.execute(grid.cells(), progress)
+    lines = table.lines(grid, found)
+    notes = table.notes(grid, lines)
+    drawn = [str(path) for path in figure.draw(grid, lines, found)]
+    clusters = figure.numbers(grid, found)
+    failed = [{"cell": one.cell.words, "why": one.why} for one in failures]
+    if as_json:
+        words = {"experiment": grid.name, "lines": lines, "clusters": clusters, "notes": notes, "drawn": drawn}
+        say(json.dumps(words | {"failed": failed}, indent=1))
+        return bool(failures)
+    say_filled(f"{grid.name} (section {grid.definition.section}): {grid.definition.description}")
+    say("")
+    _print_lines(lines)
+    for model, rows in clusters.items():
+        table_of(f"Clusters of {model}", rows, False)
+    for note in [*notes, *(f"Drawn: {path}" for path in drawn)]:
+        say_filled(note)
+    for one in failed:
+        say_filled(f"Failed: {one['cell']}: {one['why']}")
+    return bool(failures)
+
+
+def _print_lines(lines: list[Any]) -> None:
+    from goodvibe_bench.experiment import table
+
+    titles = table.titles(lines)
+    for group, title in titles.items():
+        rows = [table.cells(line) for line in lines if line["group"] == group]
+        keys = [key for key in rows[0] if any(row[key] for row in rows)]
+        optional = [keys.index(key) for key in ("valid", "n") if key in keys]
+        print_table(title, keys, [[row[key] for key in keys] for row in rows], optional)
+
+
+def _print_plan(grid: Any, words: dict[str, Any]) -> None:
+    from goodvibe_bench.experiment import devices, forecast, measured, planned
+
+    name = words["gpu"] or devices.here()
+    device = devices.find(name) if name else None
+    rates = measured.read([words["output"]])
+    forecasts = forecast.forecast(grid.cells(), device, words["utilisation"], rates)
+    settings = planned.Settings(device, words["gpus"], words["price"], words["utilisation"])
+    rows, notes = planned.rows(grid, forecasts), planned.notes(grid, forecasts, settings)
+    if words["as_json"]:
+        say(json.dumps({"experiment": grid.name, "cells": rows, "notes": notes}, indent=1))
+        return
+    keys = list(rows[0])
+    headings = [key.replace("_", "\n") for key in keys]
+    print_table(f"{grid.name}: {len(rows)} cells", headings, [[row[key] for key in keys] for row in rows])
+    for note in notes:
+        say_filled(note)
