@@ -1,6 +1,8 @@
 """The carried model on vLLM: a whole run, its judge, `doctor backends`, and a real server. Each starts an engine."""
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -68,6 +70,36 @@ def test_a_run_on_the_carried_model_names_the_engine_and_a_second_draws_nothing(
     monkeypatch.setenv("VLLM_LOGGING_LEVEL", "NONE OF THE LEVELS")  # so that no engine could start
     assert call(*words)[0] == 0
     assert read_result(path).outcomes == result.outcomes
+
+
+def test_ctrl_c_ends_the_engine_with_the_run(tmp_path: Path):
+    model = tiny_folder(tmp_path / "model", kind="qwen3", head_dim=32)
+    (tmp_path / "double.toml").write_text(JUDGE)
+    words = ["run", "--model", str(model), "--backend", "vllm", "--tasks", "cpp", "--limit", "2", "--quiet"]
+    words += ["--judge", "./double.toml", "--uncalibrated"]
+    command = [sys.executable, "-m", "goodvibe_bench", *words]
+    run = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
+    engine = _engine_below(run)
+    run.send_signal(signal.SIGINT)
+    _, err = run.communicate(timeout=120)
+    assert run.returncode == 130, err
+    assert "interrupted. What was done is kept" in err
+    with pytest.raises(ProcessLookupError):
+        os.killpg(engine, 0)
+
+
+def _engine_below(run: subprocess.Popen[str]) -> int:
+    """The engine's process, which leads a group of its own, as soon as there is one."""
+    until = time.monotonic() + 300
+    while time.monotonic() < until and run.poll() is None:
+        below = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+        for pid in below:
+            if b"goodvibe_bench.engine.child" in Path(f"/proc/{pid}/cmdline").read_bytes() and os.getpgid(
+                int(pid)
+            ) == int(pid):
+                return int(pid)
+        time.sleep(0.1)
+    raise AssertionError(run.stderr and run.stderr.read())
 
 
 def test_the_carried_judge_scores_alike_on_both_backends(tmp_path: Path):
