@@ -47,10 +47,8 @@ def choice() -> tuple[str, str]:
     device = best_device().type
     if device == "cuda":  # also what torch calls AMD's
         return VLLM, "it is installed and there is a GPU"
-    return "transformers", (
-        f"on {device.upper() if device == 'cpu' else device} vLLM's engine takes longest to start; it is installed: "
-        f"--backend {VLLM}"
-    )
+    where = "on a CPU" if device == "cpu" else f"on {device}"
+    return "transformers", f"vLLM, which is installed, is taken {where} only when asked for: --backend {VLLM}"
 
 
 def check(request: Request, trainers: Sequence[catalog.Definition[TrainerDefinition]]) -> None:

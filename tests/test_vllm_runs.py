@@ -1,6 +1,8 @@
 """The carried model on vLLM: a whole run, its judge, `doctor backends`, and a real server. Each starts an engine."""
 
 import json
+import os
+import signal
 import socket
 import subprocess
 import sys
@@ -23,15 +25,18 @@ from goodvibe_bench.generator.transformers import TransformersGenerator
 from goodvibe_bench.judge import load as judges
 from goodvibe_bench.model import locate
 from goodvibe_bench.model.load import load
+from goodvibe_bench.progress import Show
 from goodvibe_bench.result.store import read_result
+from goodvibe_bench.run import run
 from goodvibe_bench.task import load as load_task
-from goodvibe_bench.types import Code
+from goodvibe_bench.types import Code, Record
 from tests.conftest import Call
-from tests.short import JUDGE
+from tests.short import JUDGE, short_request
 from tests.tiny import tiny_folder
 from tests.vllm_here import environment, little, need_vllm  # noqa: F401
 
 need_vllm()
+pytestmark = pytest.mark.xdist_group("vllm")  # one process of the tests, and so one engine at a time
 
 MODEL = "smollm2-135m"
 CODES = [
@@ -59,15 +64,66 @@ def test_a_run_on_the_carried_model_names_the_engine_and_a_second_draws_nothing(
     assert (result.config["backend"], result.config["dtype"]) == ("vllm", "float32")
     assert result.config["engine"]["max_num_seqs"] == 8
     assert "vllm" in result.versions
-    records = [json.loads(line) for line in (path.parent / "records" / f"{path.stem}.jsonl").read_text().splitlines()]
     prompts = load_task("cpp").prompts[:3]
     expected = TransformersGenerator(load(MODEL, dtype="float32", device="cpu"), Sampling(max_new_tokens=24))
     texts = {one.prompt_id: one.text for one in expected.generate(prompts)}
-    assert {one["prompt"]["id"]: one["completion"]["text"] for one in records} == texts
+    assert _texts(path) == texts
     assert process._held is None, "the engine gives its memory back"
     monkeypatch.setenv("VLLM_LOGGING_LEVEL", "NONE OF THE LEVELS")  # so that no engine could start
     assert call(*words)[0] == 0
     assert read_result(path).outcomes == result.outcomes
+
+
+def test_a_run_that_serves_adapters_says_what_the_folded_checkpoints_say(tmp_path: Path):
+    far = {"training.learning_rate": "0.3", "training.epochs": "8"}  # far enough to say something else
+    wide = {"model": str(tiny_folder(tmp_path / "wide", head_dim=32)), "overrides": far}
+    ways = {
+        "served": {"backend": "vllm", "engine": Engine(max_lora_rank=8)},
+        "folded": {"backend": "transformers"},
+    }
+    said = {}
+    for way, words in ways.items():
+        request = short_request(tmp_path, wide | words | {"output": tmp_path / way}, base=True)
+        said[way] = [_texts(path) for _, path in run(request, Show(quiet=True))]
+    assert said["served"] == said["folded"]
+    base, tuned = said["served"]
+    assert base != tuned
+
+
+def _texts(result: Path) -> dict[str, str]:
+    lines = (result.parent / "records" / f"{result.stem}.jsonl").read_text().splitlines()
+    records = [Record.model_validate_json(line) for line in lines]
+    return {one.prompt.id: one.completion.text for one in records}
+
+
+def test_ctrl_c_ends_the_engine_with_the_run(tmp_path: Path):
+    model = tiny_folder(tmp_path / "model", kind="qwen3", head_dim=32)
+    (tmp_path / "double.toml").write_text(JUDGE)
+    words = ["run", "--model", str(model), "--backend", "vllm", "--tasks", "cpp", "--limit", "2", "--quiet"]
+    words += ["--judge", "./double.toml", "--uncalibrated"]
+    command = [sys.executable, "-m", "goodvibe_bench", *words]
+    started = subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
+    engine = _engine_below(started)
+    started.send_signal(signal.SIGINT)
+    _, err = started.communicate(timeout=120)
+    assert started.returncode == 130, err
+    assert "interrupted. What was done is kept" in err
+    with pytest.raises(ProcessLookupError):
+        os.killpg(engine, 0)
+
+
+def _engine_below(run: subprocess.Popen[str]) -> int:
+    """The engine's process, which leads a group of its own, as soon as there is one."""
+    until = time.monotonic() + 300
+    while time.monotonic() < until and run.poll() is None:
+        below = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+        for pid in below:
+            if b"goodvibe_bench.engine.child" in Path(f"/proc/{pid}/cmdline").read_bytes() and os.getpgid(
+                int(pid)
+            ) == int(pid):
+                return int(pid)
+        time.sleep(0.1)
+    raise AssertionError(run.stderr and run.stderr.read())
 
 
 def test_the_carried_judge_scores_alike_on_both_backends(tmp_path: Path):

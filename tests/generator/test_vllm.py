@@ -24,6 +24,7 @@ from tests.tuner.test_goodvibe import some_rows
 from tests.vllm_here import little, need_vllm  # noqa: F401
 
 need_vllm()
+pytestmark = pytest.mark.xdist_group("vllm")  # one process of the tests, and so one engine at a time
 
 PROMPTS = [Prompt(id=f"p{i}", language="cpp", text="Write a loop. " * (i + 1)) for i in range(5)]
 SETTINGS = Engine(max_lora_rank=8)
