@@ -238,7 +238,7 @@ def main() -> None:
     except UsageError as error:
         sys.stderr.write(f"goodvibe-bench: {printable_lines(str(error))}\n")
         sys.exit(2)
-    except RunError as error:
+    except (RunError, FloatingPointError) as error:
         sys.stderr.write(f"goodvibe-bench: {printable_lines(str(error))}\n{_next_command()}\n")
         sys.exit(1)
     except Exception as error:  # noqa: BLE001 - what is no fault of the user is shown whole

@@ -173,7 +173,7 @@ class _Watch(TrainerCallback):
         if logs and "loss" in logs:
             loss = float(logs["loss"])
             if not math.isfinite(loss):
-                raise FloatingPointError(f"the loss is {loss} at step {state.global_step}; lower the learning rate")
+                raise _diverged(f"the loss is {loss} at step {state.global_step}")
             self.account.losses.append(loss)
             self.progress(state.global_step, state.max_steps, loss)
 
@@ -200,7 +200,7 @@ def fit(
 
     Batches are grouped by length; a step's loss is the mean over all its loss parts, whatever the micro-batches and
     processes. A checkpoint in `scratch` is gone on from, to the same final weights. Raises FloatingPointError on a
-    loss that is not finite.
+    loss or a weight that is not finite.
     """
     checkpoint, account = last_checkpoint(scratch)
     watch = _Watch(account, progress)
@@ -218,11 +218,22 @@ def fit(
     with peak_memory(model.device) as peak:
         done = loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     model.eval()
+    if not all(_finite(weight) for weight in model.parameters() if weight.requires_grad):
+        raise _diverged("the last step left weights that are no numbers")
     _gather(account)
     account.seconds = time.monotonic() - watch.started
     account.steps = int(done.global_step)
     account.peak_memory_bytes = max(account.peak_memory_bytes, peak())
     return account
+
+
+def _diverged(how: str) -> FloatingPointError:
+    return FloatingPointError(f"The training diverged: {how}. Lower the learning rate (training.learning_rate).")
+
+
+def _finite(weight: Any) -> bool:
+    own = weight.to_local() if hasattr(weight, "to_local") else weight  # a sharded weight: this process' part
+    return bool(torch.isfinite(own).all())
 
 
 def _gather(account: Account) -> None:

@@ -119,6 +119,15 @@ def test_a_loss_that_is_not_finite_stops_the_training(tmp_path, pairs: list[Pair
         fit(loaded.model, objective, objective.examples(pairs), Training(), seed=0, scratch=tmp_path)
 
 
+def test_a_last_step_that_leaves_no_numbers_is_no_trained_model(tmp_path, pairs: list[Pair]):
+    loaded = tiny_model(tmp_path)
+    objective = SftObjective(loaded.tokenizer)
+    loaded.model.requires_grad_(True)
+    once = Training(learning_rate=1e38, epochs=1, batch_size=64, micro_batch_size=64, warmup_ratio=0)
+    with pytest.raises(FloatingPointError, match="learning rate"):
+        fit(loaded.model, objective, objective.examples(pairs), once, seed=0, scratch=tmp_path)
+
+
 def test_nothing_to_train_on_is_the_users_fault(loaded: Loaded, tmp_path):
     definition = catalog.read("trainers", "lora", TrainerDefinition).content
     with pytest.raises(UsageError, match="No training pairs"):
