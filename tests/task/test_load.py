@@ -240,7 +240,7 @@ def test_a_field_that_is_no_text_is_named(tmp_path: Path, value: object) -> None
         ('{"lang": "é"}'.encode("latin-1"), "is not UTF-8"),
         (b"{'lang': 'c++'}", "line 1: not JSON"),
         (b"[1, 2]", "row 1 is no JSON object"),
-        (b"[" * 100_000, "not JSON"),
+        (b"[" * 100_000, "line 1: nested too deeply"),
     ],
 )
 def test_a_file_that_is_no_data_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
