@@ -20,7 +20,7 @@ gate: .venv/.installed
 	$(BIN)/goodvibe-bench check none --results .runs/gate --baseline $(wildcard results/smollm2-135m--none--*.json) --on-inconclusive warn
 
 test: .venv/.installed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadgroup --max-worker-restart=0
 
 check: .venv/.installed
 	$(BIN)/ruff check .
