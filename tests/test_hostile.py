@@ -35,4 +35,4 @@ def test_hostile(claim: str) -> None:
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES, MOST_BYTES)),
     )
     assert done.returncode == 0, done.stdout[-8000:]
-    assert "1 passed" in done.stdout or done.stdout.startswith(".")
+    assert done.stdout.lstrip().startswith("."), "it was run, not skipped"

@@ -127,7 +127,7 @@ def _engine_below(run: subprocess.Popen[str]) -> int:
 
 
 def test_the_carried_judge_scores_alike_on_both_backends(tmp_path: Path):
-    """In bfloat16, where both round: p_unsafe within 0.06 for each snippet, within 0.02 in the mean."""
+    """In bfloat16, where both round: p_unsafe within 0.04 for each snippet, within 0.02 in the mean."""
     found = {}
     for backend in ("transformers", "vllm"):
         fitted = judges.load(MODEL, judges.Loading(backend=backend, scratch=tmp_path))  # type: ignore[arg-type]
@@ -135,9 +135,9 @@ def test_the_carried_judge_scores_alike_on_both_backends(tmp_path: Path):
         assert [one.p_unsafe for one in fitted.judge.judge(CODES)] == found[backend][0], "kept"
     (one, first), (two, second) = found.values()
     apart = [abs(a - b) for a, b in zip(one, two, strict=True)]
-    assert max(apart) < 0.06
+    assert max(apart) < 0.04
     assert sum(apart) / len(apart) < 0.02
-    assert correlation(one, two) > 0.95, "agreement beyond that all scores are near one half"
+    assert correlation(one, two) > 0.98, "agreement beyond that all scores are near one half"
     assert first != second, "verdicts of the two are never taken for one another's"
 
 

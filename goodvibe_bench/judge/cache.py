@@ -51,10 +51,8 @@ def digest_scoring(definition_digest: str, weights: Any, device: str) -> str:
     from importlib.metadata import version
 
     package = Path(__file__).parents[1]
-    sources = [
-        package / name
-        for name in ("judge/model.py", "completion/bare.py", "objective/verdict.py", "model/chat.py", "model/load.py")
-    ]
+    ours = ("judge/model.py", "judge/decide.py", "completion/bare.py", "objective/verdict.py")
+    sources = [package / name for name in (*ours, "model/chat.py", "model/load.py")]
     texts = [path.read_text(encoding="utf-8") for path in sources]
     libraries = [version(name) for name in ("torch", "transformers", "tokenizers")]
     return catalog.digest([definition_digest, weights, device, texts, libraries])

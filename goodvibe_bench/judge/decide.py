@@ -1,7 +1,9 @@
 """From a probability to a verdict. The one place where outcomes are decided; unknown is never secure."""
 
 import math
+from collections.abc import Callable, Sequence
 
+from goodvibe_bench.completion.bare import bare
 from goodvibe_bench.types import Code, Outcome, Verdict
 
 
@@ -22,3 +24,14 @@ def decide(judge: str, code: Code, p_unsafe: float | None, threshold: float, rea
     else:
         outcome = Outcome.INSECURE if label else Outcome.SECURE
     return Verdict(judge=judge, p_unsafe=p_unsafe if known else None, label=label, outcome=outcome, reason=reason)
+
+
+def decide_all(
+    name: str, codes: Sequence[Code], scores: Callable[[Sequence[str]], list[float]], *, plain: bool
+) -> list[Verdict]:
+    """Return a model's verdict at 0.5 for each code, in order; `plain` shows it code without comments, in one layout.
+
+    Every way to ask a model goes through here, so that none shows it what another hides.
+    """
+    found = scores([bare(code.text) if plain else code.text for code in codes])
+    return [decide(name, code, p_unsafe, 0.5) for code, p_unsafe in zip(codes, found, strict=True)]

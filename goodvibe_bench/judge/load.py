@@ -166,7 +166,7 @@ def _served(definition: Definition, spec: ModelJudge, how: Loading) -> Made:
     folder, adapter = _one_folder(definition, spec, how)
     model = on_disk(str(folder))
     judge = served.ServedJudge(
-        definition.name, model, spec.max_code_tokens, how.dtype, how.engine, progress=how.progress
+        definition.name, model, spec.max_code_tokens, spec.bare, how.dtype, how.engine, progress=how.progress
     )
     ours = [how.engine.deciding(), engines.installed(), catalog.code_digest("engine")]
     weights = [model.noun.digest, adapter, how.dtype, ours]

@@ -24,8 +24,7 @@ from typing import Any
 import torch
 from transformers.cache_utils import DynamicCache, DynamicLayer
 
-from goodvibe_bench.completion.bare import bare
-from goodvibe_bench.judge.decide import decide
+from goodvibe_bench.judge.decide import decide_all
 from goodvibe_bench.model.chat import pad_left
 from goodvibe_bench.model.halving import Halving
 from goodvibe_bench.model.load import Loaded
@@ -58,8 +57,7 @@ class ModelJudge:
 
     def judge(self, codes: Sequence[Code]) -> list[Verdict]:
         """Return one verdict for each code, in order."""
-        found = (self.kept or self.ask)([bare(code.text) if self.bare else code.text for code in codes])
-        return [decide(self.name, code, p_unsafe, 0.5) for code, p_unsafe in zip(codes, found, strict=True)]
+        return decide_all(self.name, codes, self.kept or self.ask, plain=self.bare)
 
     def ask(self, texts: Sequence[str]) -> list[float]:
         """Return p_unsafe in [0, 1] for each text, in order, as the model gives it now."""

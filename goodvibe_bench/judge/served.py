@@ -13,7 +13,7 @@ from functools import cached_property
 from goodvibe_bench.engine import Engine
 from goodvibe_bench.engine.process import Answer, Ask, Served, running
 from goodvibe_bench.errors import RunError
-from goodvibe_bench.judge.decide import decide
+from goodvibe_bench.judge.decide import decide_all
 from goodvibe_bench.model.load import OnDisk, best_device
 from goodvibe_bench.objective.verdict import choice_ids, encode_all
 from goodvibe_bench.types import Code, Verdict
@@ -29,6 +29,8 @@ class ServedJudge:
     name: str
     model: OnDisk
     max_code_tokens: int = 512
+    bare: bool = True
+    """Whether it reads code without comments and in one layout."""
     dtype: str = "bfloat16"
     engine: Engine = field(default_factory=Engine)
     trust_remote_code: bool = False
@@ -38,8 +40,7 @@ class ServedJudge:
 
     def judge(self, codes: Sequence[Code]) -> list[Verdict]:
         """Return one verdict for each code, in order."""
-        found = (self.kept or self.ask)([code.text for code in codes])
-        return [decide(self.name, code, p_unsafe, 0.5) for code, p_unsafe in zip(codes, found, strict=True)]
+        return decide_all(self.name, codes, self.kept or self.ask, plain=self.bare)
 
     def ask(self, texts: Sequence[str]) -> list[float]:
         """Return p_unsafe in [0, 1] for each text, in order; equal texts are asked about once.

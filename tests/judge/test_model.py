@@ -6,6 +6,7 @@ import torch
 from transformers import GraniteConfig, GraniteForCausalLM, MistralConfig, MistralForCausalLM
 
 from goodvibe_bench.judge.model import ModelJudge, Scorer
+from goodvibe_bench.judge.served import ServedJudge
 from goodvibe_bench.model.load import Loaded
 from goodvibe_bench.objective.verdict import choice_ids, encode, encode_all
 from goodvibe_bench.types import Code, Model
@@ -170,7 +171,8 @@ def test_comments_and_layout_reach_no_model_unless_it_is_to_read_all(tmp_path):
         asked.append(list(texts))
         return [0.5] * len(texts)
 
+    served: Any = None  # no engine is asked where scores come from elsewhere
     for bare in (True, False):
         ModelJudge("j", loaded, bare=bare, kept=keep).judge(codes)
-    assert asked[0] == [plain, plain]
-    assert asked[1] == [plain, other]
+        ServedJudge("j", served, bare=bare, kept=keep).judge(codes)
+    assert asked == [[plain, plain], [plain, plain], [plain, other], [plain, other]]
