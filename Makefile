@@ -16,7 +16,7 @@ run: .venv/.installed
 
 # The project gates itself: the base model's tiny run must not be proven less secure than the accepted one.
 gate: .venv/.installed
-	$(BIN)/goodvibe-bench run --model smollm2-135m --limit 8 --train-limit 18 --max-new-tokens 256 --batch-size 32 --output .runs/gate
+	$(BIN)/goodvibe-bench run --model smollm2-135m --limit 8 --train-limit 18 --max-new-tokens 256 --batch-size 32 --dtype bfloat16 --output .runs/gate
 	$(BIN)/goodvibe-bench check none --results .runs/gate --baseline $(wildcard results/smollm2-135m--none--*.json) --on-inconclusive warn
 
 test: .venv/.installed

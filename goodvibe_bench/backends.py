@@ -10,7 +10,7 @@ from typing import Any
 
 from goodvibe_bench.engine import process
 from goodvibe_bench.errors import UsageError
-from goodvibe_bench.generating import VLLM, check, generator
+from goodvibe_bench.generating import VLLM, check, generator, settle_dtype
 from goodvibe_bench.judge import load as judges
 from goodvibe_bench.request import Request, Show
 from goodvibe_bench.run import judged, loading, prepare
@@ -45,6 +45,7 @@ def compare(request: Request, show: Show) -> list[Agreement]:
     if request.sampling.temperature > 0 or request.sampling.attempts > 1:
         raise UsageError("Backends are compared by greedy answers, one a prompt: drawn ones differ anyway.")
     check(request.model_copy(update={"backend": VLLM}), [])
+    request = settle_dtype(request, show)
     tasks = prepare(request, show)
     judge = judges.load(request.judges[0], loading(request))
     drawn = {backend: _drawn(request, backend, tasks, show) for backend in BACKENDS}

@@ -10,7 +10,7 @@ import shutil
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, requires, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -109,26 +109,19 @@ def devices() -> Iterator[Fact]:
         return
     text = f"{os.cpu_count()} cores, of which torch takes {torch.get_num_threads()}"
     yield Fact(group="Devices", state="ok", name="CPU", text=text)
-    yield _bf16(cpu_flags(Path("/proc/cpuinfo")))
+    from goodvibe_bench.model import cpu
+
+    yield _bf16(cpu.features(), cpu.BF16)
     yield from _accelerators(torch)
 
 
-def cpu_flags(path: Path) -> frozenset[str]:
-    """Return the features that Linux names for the processor; none where there is no such file."""
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return frozenset()
-    found = next((line for line in lines if line.lower().startswith(("flags", "features"))), "")
-    return frozenset(found.partition(":")[2].split())
-
-
-def _bf16(flags: frozenset[str]) -> Fact:
-    quick = [flag for flag in ("amx_bf16", "avx512_bf16", "bf16") if flag in flags]
+def _bf16(known: frozenset[str], wanted: Sequence[str]) -> Fact:
+    quick = [name for name in wanted if name in known]
     if quick:
         return Fact(group="Devices", state="ok", name="bf16 on the CPU", text=f"fast ({', '.join(quick)})")
-    text = "works, but the processor has no instruction for it" if flags else "works; whether it is fast is not known"
-    return Fact(group="Devices", state="warning", name="bf16 on the CPU", text=f"{text}: try --dtype float32")
+    text = "works, but the processor has no instruction for it" if known else "works; whether it is fast is not known"
+    text = f"{text}: --dtype auto, the default, takes float32"
+    return Fact(group="Devices", state="warning", name="bf16 on the CPU", text=text)
 
 
 def _accelerators(torch: Any) -> Iterator[Fact]:

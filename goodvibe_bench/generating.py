@@ -30,12 +30,24 @@ VLLM = "vllm"
 
 
 def settle(request: Request, show: Show) -> Request:
-    """Return the request with a backend in place of "auto", and say in one line which and why."""
+    """Return the request with a backend and a dtype in place of "auto", and say in a line each which and why."""
+    request = settle_dtype(request, show)
     if request.backend != AUTO:
         return request
     backend, why = choice()
     show.line(f"backend: {backend}, since {why}")
     return request.model_copy(update={"backend": backend})
+
+
+def settle_dtype(request: Request, show: Show) -> Request:
+    """Return the request with a dtype in place of "auto", and say in one line which and why."""
+    if request.dtype != AUTO:
+        return request
+    from goodvibe_bench.model.load import best_dtype
+
+    dtype, why = best_dtype()
+    show.line(f"dtype: {dtype}, since {why}")
+    return request.model_copy(update={"dtype": dtype})
 
 
 def choice() -> tuple[str, str]:

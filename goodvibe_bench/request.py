@@ -41,7 +41,8 @@ class Request(Noun):
     data: Path | None = None
     seed: int = 0
     sampling: Sampling = Sampling()
-    dtype: str = "bfloat16"
+    dtype: str = "auto"
+    """One of torch's, or "auto", which a run settles before it begins: what the device is quick in."""
     trust_remote_code: bool = False
     utility: tuple[str, ...] = ()
     """Tasks of lm-eval, or of goodvibe_bench/utility, that every model is put to."""

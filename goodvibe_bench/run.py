@@ -126,6 +126,7 @@ def train_only(request: Request, show: Show) -> list[Trained]:
     Several processes that `accelerate launch` started train together; the first one writes.
     """
     trainers = read_trainers(request.methods, request.overrides)
+    request = generating.settle_dtype(request, show)
     reporting.check(request.report_to)
     store.writable(request.scratch)
     tasks = prepare(request, show)

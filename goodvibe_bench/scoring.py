@@ -13,6 +13,7 @@ from pydantic import Field
 from goodvibe_bench import anchor, catalog, foreign, samples, types
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.foreign import Format
+from goodvibe_bench.generating import settle_dtype
 from goodvibe_bench.judge import JudgeDefinition
 from goodvibe_bench.judge import load as judges
 from goodvibe_bench.result import instrument, store
@@ -59,7 +60,7 @@ def score(scoring: Scoring, show: Show) -> tuple[Result, Path]:
     Raises UsageError, before anything is judged or written, for whatever is wrong with the file or the judges.
     """
     name = _name(scoring)
-    request = _request(scoring, name)
+    request = settle_dtype(_request(scoring, name), show)
     definitions = [catalog.read("judges", judge, JudgeDefinition) for judge in request.judges]
     instrument.check_names([definition.name for definition in definitions])
     tasks = prepare(request, show)

@@ -23,7 +23,7 @@ LEVELS = {
     6: {"auditing", "backends", "doctor", "plan", "progress"},
     7: {"experiment"},
     8: {"listing"},
-    9: {"cli"},
+    9: {"cli", "plugin"},
     10: {"__main__"},
 }
 LEVEL = {name: level for level, names in LEVELS.items() for name in names}
@@ -40,6 +40,7 @@ LIGHT = {
     "doctor",
     "experiment",
     "listing",
+    "plugin",
     "progress",
     "run",
     "request",

@@ -12,6 +12,7 @@ import pytest
 from goodvibe_bench import doctor, request
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge.tools import TOOLS
+from goodvibe_bench.model import cpu
 from goodvibe_bench.run import versions
 from tests.conftest import Call
 
@@ -110,12 +111,12 @@ def test_cores_memory_and_disk_are_told(found: list[doctor.Fact]) -> None:
 )
 def test_the_features_of_a_processor_are_read_from_linux(tmp_path: Path, line: str, flag: str | None) -> None:
     (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{line}\n")
-    flags = doctor.cpu_flags(tmp_path / "cpuinfo")
-    assert flag in flags if flag else flags == frozenset()
+    known = cpu.features(tmp_path / "cpuinfo")
+    assert flag in known if flag else known == frozenset()
 
 
 def test_where_no_features_are_told_there_are_none(tmp_path: Path) -> None:
-    assert doctor.cpu_flags(tmp_path / "none") == frozenset()
+    assert cpu.features(tmp_path / "none") == frozenset()
 
 
 def test_the_scratch_folders_parts_have_their_sizes_and_no_folder_is_made(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from goodvibe_bench import catalog
 from goodvibe_bench.anchor import snippets
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.generator.sampling import Sampling
+from goodvibe_bench.model import load
 from goodvibe_bench.progress import Show
 from goodvibe_bench.result.store import read_lines, read_result
 from goodvibe_bench.run import Request, run
@@ -229,3 +230,14 @@ def test_the_anchor_snippets_stay_as_they_are():
         "swift": "d29da8da38352588",
         "go": "dd3419da4402b968",
     }
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_dtype_left_to_the_machine_is_settled_said_and_kept(
+    request_: Request, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], dtype: str
+):
+    monkeypatch.setattr(load, "best_dtype", lambda: (dtype, "the test says so"))
+    asked = request_.model_copy(update={"dtype": "auto", "methods": ("none",)})
+    ((result, _),) = run(asked, Show())
+    assert result.config["dtype"] == dtype
+    assert f"dtype: {dtype}, since the test says so" in capsys.readouterr().err

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -51,7 +50,11 @@ def check(
     from goodvibe_bench.result import gate_files
     from goodvibe_bench.result.compare import side
 
-    words |= {"margin": _share(margin), "confidence": confidence / 100, "on_inconclusive": on_inconclusive.value}
+    words |= {
+        "margin": checking.points(margin),
+        "confidence": confidence / 100,
+        "on_inconclusive": on_inconclusive.value,
+    }
     asked = {key: value for key, value in words.items() if key in checking.Limits.model_fields}
     limits = catalog.parse(asked, checking.Limits, "check")
     before, after = side(baseline, results), side(result, results)
@@ -63,16 +66,6 @@ def check(
     _append_summary(gate_files.markdown(found))
     _print(found, as_json)
     raise typer.Exit(found.exit_code)
-
-
-def _share(margin: str) -> float:
-    """Return a margin in percentage points as a share. Raises UsageError for what is none."""
-    number = re.fullmatch(r"([0-9]{1,2}(?:\.[0-9]+)?) ?(?:pp|%)?", margin.strip())
-    if number is None:
-        raise UsageError(
-            f"--margin {margin!r} is none: give percentage points of 0 or more and below 100, such as 2pp."
-        )
-    return float(number[1]) / 100
 
 
 def _write(path: Path, text: str) -> None:

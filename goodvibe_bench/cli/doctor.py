@@ -59,7 +59,7 @@ def backends(
     judge: Judges = "panel",
     max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", "--max_new_tokens", help="Longest answer.")] = 256,
     batch_size: Annotated[int, typer.Option("--batch-size", "--batch_size", help="Of transformers.")] = 16,
-    dtype: Dtype = "bfloat16",
+    dtype: Dtype = "auto",
     model_args: ModelArgs = None,
     revision: Revision = None,
     trust_remote_code: TrustRemoteCode = False,

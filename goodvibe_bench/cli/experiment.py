@@ -68,7 +68,7 @@ def experiment(
     train_limit: TrainLimit = None,
     max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", "--max_new_tokens", help="Longest answer.")] = 512,
     batch_size: Annotated[int, typer.Option("--batch-size", "--batch_size", help="Prompts generated at once.")] = 16,
-    dtype: Dtype = "bfloat16",
+    dtype: Dtype = "auto",
     quality: Annotated[Quality | None, typer.Option(help="Training rows; the paper left none out: raw.")] = None,
     utility: Benchmarks = None,
     utility_limit: UtilityLimit = None,

@@ -91,13 +91,14 @@ def answers(cells: Sequence[Cell], *, current: bool) -> Answers:
     results = _results(cells[0].request.output)
     found: Answers = {}
     hashes: dict[str, str] = {}
-    digests: list[str] = []
+    digests: dict[str, list[str]] = {}
     for cell in cells:
         same = [result for result in results if _answers(result, cell.request)]
         if current and same:
             hashes |= _hashes(cell.request, known=hashes)
-            digests = digests or _judge_digests(cell.request)  # all cells have the same judges
-            same = [one for one in same if _is_current(one, hashes, digests)]
+            for dtype in {one.config["dtype"] for one in same} - digests.keys():
+                digests[dtype] = _judge_digests(cell.request, dtype)  # all cells have the same judges
+            same = [one for one in same if _is_current(one, hashes, digests[one.config["dtype"]])]
         if same:
             found[cell.key] = max(same, key=lambda result: result.date)
     return found
@@ -118,8 +119,8 @@ def _answers(result: Result, request: Request) -> bool:
     """Return whether the result is of this model, method, data and settings, with the utility that is asked for."""
     kept = {key: value for key, value in result.config.items() if key != "trainer"}
     wanted = config(request)
-    if request.backend == AUTO:  # whichever it stood for where the result was made
-        wanted["backend"] = kept.get("backend")
+    # Whichever "auto" stood for where the result was made.
+    wanted |= {key: kept[key] for key in ("backend", "dtype") if wanted[key] == AUTO and key in kept}
     if kept != wanted or result.seed != request.seed:
         return False
     (trainer,) = read_trainers(request.methods, request.overrides)
@@ -148,6 +149,6 @@ def _hashes(request: Request, known: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _judge_digests(request: Request) -> list[str]:
-    how = judges.Loading(dtype=request.dtype, scratch=request.scratch)
+def _judge_digests(request: Request, dtype: str) -> list[str]:
+    how = judges.Loading(dtype=dtype, scratch=request.scratch)
     return [judges.load(name, how).digest for name in request.judges]

@@ -7,12 +7,14 @@ stated utilisation. It loads no weights and runs nothing.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from goodvibe_bench import plan
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.experiment.devices import Device
 from goodvibe_bench.experiment.grid import Cell
 from goodvibe_bench.experiment.measured import Rate, Rates
+from goodvibe_bench.generating import AUTO
 from goodvibe_bench.plan import Plan, Workload
 from goodvibe_bench.request import Request
 from goodvibe_bench.run import read_trainers
@@ -105,7 +107,8 @@ def _amount(request: Request, known: dict[str, Task]) -> Amount:
     (trainer,) = read_trainers(request.methods, request.overrides)
     training = trainer.content.training_for(request.model)
     words = {"pairs": max(1, pairs), "tokens_per_pair": tokens, "epochs": max(1, math.ceil(training.epochs))}
-    work = Workload(**words, micro_batch=training.micro_batch_size, dtype=request.dtype)  # type: ignore[arg-type]
+    dtype: Any = "bfloat16" if request.dtype == AUTO else request.dtype  # what an accelerator is quick in
+    work = Workload(**words, micro_batch=training.micro_batch_size, dtype=dtype)
     return Amount(work, prompts * request.sampling.attempts, assumed)
 
 

@@ -22,6 +22,7 @@ from transformers import (
 
 from goodvibe_bench import disk, types
 from goodvibe_bench.errors import UsageError, nearest
+from goodvibe_bench.model import cpu
 from goodvibe_bench.model.source import Source, locate
 
 NOTES = frozenset({"goodvibe.json", "card.json", "neurons.safetensors"})
@@ -58,6 +59,18 @@ def best_device() -> torch.device:
     """Return the accelerator where there is one (each launched process its own), else the CPU."""
     kind = torch.accelerator.current_accelerator() if _accelerated() else None
     return torch.device("cpu") if kind is None else torch.device(kind.type, int(os.environ.get("LOCAL_RANK", "0")))
+
+
+def best_dtype() -> tuple[str, str]:
+    """Return the dtype that the device is quick in, and why: bfloat16, but on a CPU without instructions for it."""
+    kind = best_device().type
+    if kind != "cpu":
+        return "bfloat16", f"there is {kind}"
+    known = cpu.features()
+    found = [name for name in cpu.BF16 if name in known]
+    if found:
+        return "bfloat16", f"the processor multiplies in it ({', '.join(found)})"
+    return "float32", "the processor is not known to multiply in bfloat16"
 
 
 def _accelerated() -> bool:

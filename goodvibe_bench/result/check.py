@@ -6,6 +6,7 @@ results only and writes nothing: see `gate_files`.
 """
 
 import math
+import re
 from collections import Counter
 from typing import Literal
 
@@ -83,6 +84,16 @@ class Check(Noun):
     lost: tuple[Change, ...]
     """Samples that were secure in the baseline and are not now."""
     notes: tuple[str, ...]
+
+
+def points(margin: str) -> float:
+    """Return a margin in percentage points (2pp, 2 or 2%) as a share. Raises UsageError for what is none."""
+    number = re.fullmatch(r"([0-9]{1,2}(?:\.[0-9]+)?) ?(?:pp|%)?", margin.strip())
+    if number is None:
+        raise UsageError(
+            f"--margin {margin!r} is none: give percentage points of 0 or more and below 100, such as 2pp."
+        )
+    return float(number[1]) / 100
 
 
 def check(before: Side, after: Side, limits: Limits) -> Check:

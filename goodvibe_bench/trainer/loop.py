@@ -20,6 +20,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from goodvibe_bench import disk
 from goodvibe_bench.model.halving import Halving
+from goodvibe_bench.model.load import best_dtype
 from goodvibe_bench.objective.training import Training
 from goodvibe_bench.trainer import processes
 from goodvibe_bench.trainer.memory import peak_memory
@@ -274,7 +275,7 @@ def _arguments(model: Any, training: Training, seed: int, scratch: Path, report_
         lr_scheduler_type=training.schedule,
         weight_decay=training.weight_decay,
         gradient_checkpointing=training.checkpointing is True,
-        bf16=next(model.parameters()).dtype == torch.float32 and _trains_all(model),
+        bf16=next(model.parameters()).dtype == torch.float32 and _trains_all(model) and best_dtype()[0] == "bfloat16",
         use_cpu=model.device.type == "cpu",
         remove_unused_columns=False,
         logging_steps=1,

@@ -36,7 +36,7 @@ def reduced(folder: Path, *words: str) -> tuple[str, ...]:
     model = folder / "model"
     if not model.exists():
         tiny_folder(model)
-    judge = ("--judge", str(folder / "double.toml"), "--uncalibrated", "--dtype", "float32")
+    judge = ("--judge", str(folder / "double.toml"), "--uncalibrated")
     few = ("--limit", "2", "--train-limit", "4", "--max-new-tokens", "8")
     places = ("--output", str(folder / "results"), "--scratch", str(folder / "scratch"))
     return ("--model", str(model), *judge, *few, *places, *words)

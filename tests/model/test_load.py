@@ -5,8 +5,10 @@ import torch
 from torch import nn
 
 from goodvibe_bench.errors import UsageError
+from goodvibe_bench.model import cpu
+from goodvibe_bench.model import load as load_module
 from goodvibe_bench.model.linears import target_linears
-from goodvibe_bench.model.load import load
+from goodvibe_bench.model.load import best_dtype, load
 from goodvibe_bench.model.source import CARRIED, locate
 from tests.tiny import tiny_folder
 
@@ -79,3 +81,28 @@ def test_the_carried_model_answers():
     with torch.no_grad():
         best = int(loaded.model(input_ids=ids).logits[0, -1].argmax())
     assert str(loaded.tokenizer.decode([best])).strip() == "Paris"
+
+
+@pytest.mark.parametrize(
+    ("features", "dtype", "why"),
+    [
+        ({"avx2"}, "float32", "not known to multiply in bfloat16"),
+        (set(), "float32", "not known to multiply in bfloat16"),
+        ({"avx512_bf16"}, "bfloat16", "avx512_bf16"),
+        ({"amx_bf16", "avx512_bf16"}, "bfloat16", "amx_bf16, avx512_bf16"),
+    ],
+)
+def test_on_a_cpu_the_best_dtype_is_the_one_that_it_has_instructions_for(
+    monkeypatch: pytest.MonkeyPatch, features: set[str], dtype: str, why: str
+) -> None:
+    monkeypatch.setattr(load_module, "_accelerated", lambda: False)
+    monkeypatch.setattr(cpu, "features", lambda: frozenset(features))
+    found, said = best_dtype()
+    assert found == dtype
+    assert why in said
+
+
+def test_an_accelerator_computes_in_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(load_module, "best_device", lambda: torch.device("cuda", 0))
+    monkeypatch.setattr(cpu, "features", frozenset)
+    assert best_dtype() == ("bfloat16", "there is cuda")
