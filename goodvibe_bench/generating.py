@@ -4,7 +4,7 @@ It is the one place that knows how backends differ. It extracts no code and judg
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -157,7 +157,12 @@ def generate(
         drawn = {(found.prompt_id, found.attempt): found for found in store.kept(path, Completion)}
         if any(sample not in drawn for sample in wanted):
             show("generate", len(drawn), len(wanted), model.trained_by or "base")
-            draws = generator(request, name, frozenset(drawn), adapter)
+
+            def tell(rows: int, tokens: int) -> None:
+                words = f"{rows} at once: token {tokens} of at most {request.sampling.max_new_tokens}"
+                show("generate", len(drawn), len(wanted), words, sum(found.seconds for found in drawn.values()))
+
+            draws = generator(request, name, frozenset(drawn), adapter, tell)
             try:
                 for completion in draws.generate(prompts):
                     _take(completion, drawn, path)
@@ -191,9 +196,16 @@ def _say_failed(completions: Sequence[Completion], show: Show) -> None:
 
 
 def generator(
-    request: Request, name: str, kept: Collection[tuple[str, int]] = frozenset(), adapter: Path | None = None
+    request: Request,
+    name: str,
+    kept: Collection[tuple[str, int]] = frozenset(),
+    adapter: Path | None = None,
+    tell: Callable[[int, int], None] = lambda rows, tokens: None,
 ) -> types.Generator:
-    """Return what draws completions, all but those `kept` (prompt id and attempt); batches come whole."""
+    """Return what draws completions, all but those `kept` (prompt id and attempt); batches come whole.
+
+    `tell` is called with rows and tokens of the batch at hand, by a backend whose answers come only at its end.
+    """
     module = import_module(GENERATORS[request.backend])
     if request.backend == SERVED:
         return module.OpenAIGenerator(request.server, request.model, request.sampling, kept)
@@ -213,4 +225,4 @@ def generator(
     from goodvibe_bench.model.load import load
 
     loaded = load(name, revision=request.revision, dtype=request.dtype, trust_remote_code=request.trust_remote_code)
-    return module.TransformersGenerator(loaded, request.sampling, kept)
+    return module.TransformersGenerator(loaded, request.sampling, kept, progress=tell)

@@ -7,11 +7,12 @@ beside it, so a batch of which anything is missing is drawn again whole, and say
 """
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from transformers.generation.streamers import BaseStreamer
 
 from goodvibe_bench.generator.sampling import Sampling, hash_seed
 from goodvibe_bench.generator.tokens import Sample, completion, render
@@ -31,6 +32,8 @@ class TransformersGenerator:
     kept: Collection[tuple[str, int]] = frozenset()
     """Prompt ids and attempts that are there already; a batch that holds nothing else is left out."""
     halving: Halving = field(default_factory=lambda: Halving("generation"))
+    progress: Callable[[int, int], None] = lambda rows, tokens: None
+    """Called with the rows of the batch and how many tokens each has by now, at every token."""
 
     def generate(self, prompts: Sequence[Prompt]) -> Iterator[Completion]:
         """Yield `sampling.attempts` completions for each prompt, batch by batch."""
@@ -64,6 +67,7 @@ class TransformersGenerator:
             max_new_tokens=self.sampling.max_new_tokens,
             eos_token_id=stops,
             pad_token_id=pad,
+            streamer=_Steps(lambda tokens: self.progress(len(batch), tokens)),
             **options,
         )
         seconds = (time.monotonic() - start) / len(batch)
@@ -71,3 +75,19 @@ class TransformersGenerator:
         return [
             completion(tokenizer, sample, answer, stops, seconds) for sample, answer in zip(batch, answers, strict=True)
         ]
+
+
+class _Steps(BaseStreamer):
+    """Counts the tokens of a batch while they are drawn; what transformers puts first are the prompts."""
+
+    def __init__(self, tell: Callable[[int], None]) -> None:
+        self.tell = tell
+        self.tokens = -1
+
+    def put(self, value: Any) -> None:
+        self.tokens += 1
+        if self.tokens:
+            self.tell(self.tokens)
+
+    def end(self) -> None:
+        """The last token was put."""

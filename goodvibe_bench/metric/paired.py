@@ -180,6 +180,18 @@ def _score(gained: Any, lost: Any, n: Any, difference: Any) -> Any:
     return (gained - lost - n * difference) / np.sqrt(np.maximum(variance, 1e-300))
 
 
+def sign_flip_bounds(sums: np.ndarray) -> tuple[float, float]:
+    """Return two numbers that `sign_flip` lies between, without its convolutions.
+
+    Of a sum that is t of its standard deviations from 0 it is at most 2 exp(-t^2 / 2) (Hoeffding 1963), and where
+    t <= 1 at least 3/16 (Dvorak & Klein 2021, arXiv 2104.10005).
+    """
+    total, square = int(sums.sum()), int(sums @ sums)
+    if total * total <= square:
+        return 3 / 16, 1.0
+    return 0.0, min(1.0, 2 * math.exp(-total * total / (2 * square)))
+
+
 def sign_flip(sums: np.ndarray) -> float:
     """Return the exact two-sided p of families' net changes: how often their sum, each with its sign flipped at will,
     is as far from 0 as it is.

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from goodvibe_bench.metric.paired import holm, sign_flip
+from goodvibe_bench.metric.paired import holm, sign_flip, sign_flip_bounds
 from goodvibe_bench.result.pool import Entry
 from goodvibe_bench.result.sample import family
 from goodvibe_bench.types import Outcome
@@ -31,6 +31,7 @@ def places(entries: Sequence[Entry], languages: Sequence[str | None]) -> dict[tu
     """
     numbered = range(len(entries))
     found = {(one, language): 1 if len(entries) > 1 else None for one in numbered for language in languages}
+    pairs = len(entries) * (len(entries) - 1) // 2 * len(languages)
     p_values: dict[str, float] = {}
     better: dict[str, tuple[int, str | None]] = {}
     for language in languages:
@@ -39,12 +40,23 @@ def places(entries: Sequence[Entry], languages: Sequence[str | None]) -> dict[tu
             for b in range(a):
                 net = _net(totals[a], len(entries[a].results), totals[b], len(entries[b].results))
                 key = f"{a} {b} {language}"
-                p_values[key] = sign_flip(net)
+                p_values[key] = _p_value(net, pairs)
                 better[key] = (b if net.sum() > 0 else a, language)
     for key, p in (holm(p_values) if p_values else {}).items():
         loser = better[key]
         found[loser] = (found[loser] or 1) + (p < ALPHA)
     return found
+
+
+def _p_value(net: Any, pairs: int) -> float:
+    """Return the exact p-value, or a bound of it where Holm's answer at ALPHA is the same whatever it is.
+
+    Below ALPHA / pairs every p is rejected, wherever it stands among the others; at ALPHA and above none is.
+    """
+    low, high = sign_flip_bounds(net)
+    if low >= ALPHA:
+        return 1.0
+    return high if high < ALPHA / pairs else sign_flip(net)
 
 
 def _secure(entries: Sequence[Entry], language: str | None) -> list[Any]:

@@ -56,3 +56,15 @@ def test_recorded_replays_and_reports_what_is_missing():
     kept = Completion(prompt_id="p1", text="x", stop="end", tokens=1, seconds=0)
     found = list(RecordedGenerator([kept]).generate(PROMPTS[:2]))
     assert [(c.prompt_id, c.stop) for c in found] == [("p0", "error"), ("p1", "end")]
+
+
+def test_every_token_of_a_batch_is_told(loaded: Loaded):
+    told: list[tuple[int, int]] = []
+    sampling = Sampling(max_new_tokens=4, batch_size=3)
+    generator = TransformersGenerator(loaded, sampling, progress=lambda rows, tokens: told.append((rows, tokens)))
+    longest = max(one.tokens for one in generator.generate(PROMPTS))
+    for rows in (3, 2):
+        counted = [tokens for of, tokens in told if of == rows]
+        assert counted == list(range(1, len(counted) + 1))
+    assert {rows for rows, _ in told} == {3, 2}
+    assert longest == max(tokens for _, tokens in told) == 4

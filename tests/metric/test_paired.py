@@ -15,6 +15,7 @@ from goodvibe_bench.metric.paired import (
     paired_difference,
     prompts_needed,
     sign_flip,
+    sign_flip_bounds,
 )
 
 Pairs = list[tuple[str, bool, bool]]
@@ -127,6 +128,12 @@ def test_the_sign_flip_test_counts_every_flip() -> None:
         observed = abs(flips @ sums)
         assert sign_flip(flips * sums) == pytest.approx((np.abs(signs @ sums) >= observed).mean())
     assert sign_flip(np.array([0, 0])) == 1.0
+
+
+@given(st.lists(st.integers(-9, 9), min_size=1, max_size=40))
+def test_the_sign_flip_test_lies_between_its_bounds(sums: list[int]) -> None:
+    low, high = sign_flip_bounds(np.array(sums))
+    assert low <= sign_flip(np.array(sums)) <= high
 
 
 @given(st.integers(0, 30), st.integers(0, 30), st.integers(0, 30))
