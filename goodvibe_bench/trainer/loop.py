@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from accelerate.utils import gather_object
 from accelerate.utils.memory import should_reduce_batch_size
+from torch.distributed.tensor import DTensor
 from torch.utils.data import Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
@@ -233,7 +234,7 @@ def _diverged(how: str) -> FloatingPointError:
 
 
 def _finite(weight: Any) -> bool:
-    own = weight.to_local() if hasattr(weight, "to_local") else weight  # a sharded weight: this process' part
+    own = weight.to_local() if isinstance(weight, DTensor) else weight  # this process' part
     return bool(torch.isfinite(own).all())
 
 

@@ -18,7 +18,7 @@ from goodvibe_bench.model.linears import parameter_count
 from goodvibe_bench.model.load import Loaded
 from goodvibe_bench.objective.sft import SftObjective
 from goodvibe_bench.objective.training import Training
-from goodvibe_bench.trainer import cost, meta_step, processes
+from goodvibe_bench.trainer import cost, meta_step, processes, shards
 from goodvibe_bench.trainer.definition import ADAPTER, TrainerDefinition
 from goodvibe_bench.trainer.loop import Account, fit
 from goodvibe_bench.trainer.memory import device_name, needs_checkpointing
@@ -60,6 +60,7 @@ def train(
     spec = definition.tuner
     if isinstance(spec, NoneSpec):
         raise ValueError("the none tuner trains nothing")
+    shards.check()
     training = definition.training_for(loaded.noun.id)
     objective = SftObjective(loaded.tokenizer, training.max_length)
     examples = _examples(objective, pairs)
@@ -78,9 +79,7 @@ def train(
     attached = attach(loaded.model, spec, found.selection if found else None, seed)
     trainable = attached.trainable()
     account, below = _fit(attached, objective, examples, training, seed, scratch / "trainer", progress, report_to)
-    if not isinstance(spec, FullSpec) and processes.is_first():
-        export(attached.model, scratch / ADAPTER)
-    loaded.model, fold_error = fold(attached)
+    loaded.model, fold_error = _take_off(attached, scratch / ADAPTER)
     shutil.rmtree(scratch / "trainer", ignore_errors=True)
     return _report(
         account,
@@ -136,6 +135,20 @@ def _fit(
         )
     account.seconds += below_seconds
     return account, below
+
+
+def _take_off(attached: Attached, adapter: Path) -> tuple[Any, float]:
+    """Return the plain model and what folding lost; the first process writes the tuner's own weights to `adapter`.
+
+    Where each process holds a part of the weights, the first one puts them together, and the others keep parts, which
+    say nothing and are saved by nobody.
+    """
+    first, spread = processes.is_first(), shards.is_sharded(attached.model)
+    if spread:
+        shards.gather(attached.model, keep=first)
+    if first and not isinstance(attached.spec, FullSpec):
+        export(attached.model, adapter)
+    return fold(attached) if first or not spread else (attached.model, 0.0)
 
 
 def _run_below(

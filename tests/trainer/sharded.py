@@ -1,25 +1,30 @@
-"""Run by test_fsdp.py in two processes: the same training whole and sharded; prints how far the weights are apart."""
+"""Run by test_fsdp.py in two processes: the same training whole and sharded, then put together and folded; prints how
+far the two are apart."""
 
+import json
 import sys
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
+from transformers import AutoConfig
 
 from goodvibe_bench.model.linears import target_linears
 from goodvibe_bench.model.load import load
 from goodvibe_bench.neuron.selection import random_profiles, select
-from goodvibe_bench.tuner.attach import attach
+from goodvibe_bench.trainer import shards
+from goodvibe_bench.tuner.attach import Attached, attach, fold
 from goodvibe_bench.tuner.spec import FullSpec, GoodVibeSpec
 
 IDS = torch.randint(0, 250, (4, 16), generator=torch.Generator().manual_seed(1))
 
 
-def _attached(folder: str, kind: str):
+def _attached(folder: str, kind: str) -> Attached:
     loaded = load(folder, dtype="float32", device="cpu")
     if kind == "full":
-        return attach(loaded.model, FullSpec(kind="full")).model
+        return attach(loaded.model, FullSpec(kind="full"))
     widths = {name: layer.out_features for name, layer in target_linears(loaded.model).items()}
     chosen = select(
         random_profiles(widths, 0),
@@ -31,10 +36,10 @@ def _attached(folder: str, kind: str):
         random_clusters=2,
         seed=0,
     )
-    return attach(loaded.model, GoodVibeSpec(kind="goodvibe", top_k=4), chosen).model
+    return attach(loaded.model, GoodVibeSpec(kind="goodvibe", top_k=4), chosen)
 
 
-def _step(model, ids: torch.Tensor) -> None:
+def _train(model: Any, ids: torch.Tensor) -> None:
     trained = [weight for weight in model.parameters() if weight.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-3, weight_decay=0)
     for _ in range(5):
@@ -46,25 +51,37 @@ def _step(model, ids: torch.Tensor) -> None:
 def main(folder: str, kind: str) -> None:
     dist.init_process_group("gloo")
     rank = dist.get_rank()
-    start = {name: weight.detach().clone() for name, weight in _attached(folder, kind).named_parameters()}
+    start = {name: weight.detach().clone() for name, weight in _attached(folder, kind).model.named_parameters()}
     whole, sharded = _attached(folder, kind), _attached(folder, kind)
-    _step(whole, IDS)
-    for module in sharded.modules():
+    _train(whole.model, IDS)
+    for module in sharded.model.modules():
         if type(module).__name__ == "LlamaDecoderLayer":
             fully_shard(module)
-    fully_shard(sharded)
-    _step(sharded, IDS[2 * rank : 2 * rank + 2])
-    apart = moved = 0.0
-    local = total = 0
-    expected = dict(whole.named_parameters())
-    for name, weight in sharded.named_parameters():
-        assert isinstance(weight, DTensor)
-        if weight.requires_grad:
-            local, total = local + weight.to_local().numel(), total + weight.numel()
-            apart = max(apart, float((weight.full_tensor() - expected[name]).abs().max()))
-            moved = max(moved, float((expected[name] - start[name]).abs().max()))
+    fully_shard(sharded.model)
+    _train(sharded.model, IDS[2 * rank : 2 * rank + 2])
+    parts = [weight for weight in sharded.model.parameters() if weight.requires_grad]
+    assert all(isinstance(weight, DTensor) for weight in parts)
+    local, total = sum(one.to_local().numel() for one in parts), sum(one.numel() for one in parts)
+    shards.gather(sharded.model, keep=rank == 0)
     if rank == 0:
-        sys.stdout.write(f"{dist.get_world_size()} {apart} {moved} {local} {total}\n")
+        expected = dict(whole.model.named_parameters())
+        trained = {name: one for name, one in sharded.model.named_parameters() if one.requires_grad}
+        found = {
+            "processes": dist.get_world_size(),
+            "local": local,
+            "total": total,
+            "moved": max(float((expected[name] - start[name]).abs().max()) for name in trained),
+            "apart": max(float((one - expected[name]).abs().max()) for name, one in trained.items()),
+            "sharded": shards.is_sharded(sharded.model),
+        }
+        (one, _), (two, _) = fold(whole), fold(sharded)
+        found["kind"] = type(two).__name__
+        found["logits"] = float((one(input_ids=IDS).logits - two(input_ids=IDS).logits).abs().max())
+        two.save_pretrained(f"{folder}-trained")
+        found["saved"] = AutoConfig.from_pretrained(f"{folder}-trained").architectures
+        sys.stdout.write(json.dumps(found) + "\n")
+    else:
+        assert shards.is_sharded(sharded.model), "the others keep their parts"
     dist.destroy_process_group()
 
 

@@ -1,12 +1,16 @@
 """A tuned model trains sharded over two CPU processes (torch's fully_shard, gloo) to the weights it trains to whole."""
 
+import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from goodvibe_bench.errors import UsageError
+from goodvibe_bench.trainer import shards
 from tests.tiny import tiny_folder
 
 
@@ -23,8 +27,26 @@ def test_sharded_training_ends_with_the_weights_of_training_whole(tmp_path: Path
         cwd=Path(__file__).parents[2],
     )
     assert done.returncode == 0, done.stderr[-3000:]
-    processes, apart, moved, local, total = map(float, done.stdout.split())
-    assert processes == 2
-    assert 0 < local < total, "each process holds a part"
-    assert moved > 1e-3
-    assert apart < 2e-2 * moved
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["processes"] == 2
+    assert 0 < found["local"] < found["total"], "each process holds a part"
+    assert found["moved"] > 1e-3
+    assert found["apart"] < 2e-2 * found["moved"]
+    assert not found["sharded"]
+    assert found["kind"] == "LlamaForCausalLM"
+    assert found["logits"] < 1e-3
+    assert found["saved"] == ["LlamaForCausalLM"]
+
+
+@pytest.mark.parametrize(("version", "refused"), [("1", True), (None, True), ("2", False)])
+def test_flat_parameters_are_refused_before_anything_is_trained(
+    monkeypatch: pytest.MonkeyPatch, version: str | None, refused: bool
+):
+    shards.check()
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+    if version is None:
+        monkeypatch.delenv("FSDP_VERSION", raising=False)
+    else:
+        monkeypatch.setenv("FSDP_VERSION", version)
+    with pytest.raises(UsageError, match="--fsdp_version 2") if refused else nullcontext():
+        shards.check()
