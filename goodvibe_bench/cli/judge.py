@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from goodvibe_bench.cli.options import AsJson, Data, Quiet, calm_libraries, split
-from goodvibe_bench.cli.printing import print_table, say, table
+from goodvibe_bench.cli.printing import print_table, say, say_filled, table
 
 app = typer.Typer(help="Fit, calibrate and measure judges.", no_args_is_help=True)
 
@@ -71,8 +71,8 @@ def bench(
         print_table(*benching.cells(of_set))
         say("\n".join(benching.notes(of_set)))
         if one.endswith("-raw"):
-            say(benching.PAPER)
-    say(benching.LEGEND)
+            say_filled(benching.PAPER)
+    say_filled(benching.LEGEND)
     if probed:
         found = [row for name, report in probed.items() for row in benching.probe_cells(name, report)]
         table("Probes: verdicts that changed, in % with 95% intervals", found, False)

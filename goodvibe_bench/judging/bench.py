@@ -48,16 +48,15 @@ from goodvibe_bench.types import (
 MACRO = "macro mean"
 """The language of a row that is the unweighted mean over languages."""
 PAPER = (
-    "The paper's tuned Qwen3-0.6B, C++ and Java averaged: TPR 95%, FPR under 16%\n"
-    "(section 7; on which rows it does not say)."
+    "The paper's tuned Qwen3-0.6B, C++ and Java averaged: TPR 95%, FPR under 16% (section 7; on which rows it does not "
+    "say)."
 )
 
 MAX_FPR = 0.1
 """The FPR that the column "at 10%" keeps: the paper's judge has 16% (section 7)."""
 LEGEND = (
-    "In %, each with its 95% interval. Pairs: the insecure side has the higher p_unsafe.\n"
-    "Thresholds were chosen on calibration sets, so TPR and FPR there flatter. At 10%: the TPR (and the FPR that came\n"
-    "of it) at thresholds that other folds of the same set chose to keep an FPR of at most 10%."
+    "In %, each with its 95% interval. Pairs: the insecure side has the higher p_unsafe. Thresholds were chosen on "
+    "calibration sets, so TPR and FPR there flatter. At 10%: the TPR (and the FPR that came of it) at thresholds that other folds of the same set chose to keep an FPR of at most 10%."
 )
 PROBED = 8
 """Snippets a set and language that probes change."""

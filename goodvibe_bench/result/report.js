@@ -17,7 +17,7 @@ function headPart() {
     [DATA.models.length > 1 ? "models" : "model", DATA.models.join(", ")],
     ["methods", [...new Set(DATA.methods.map((name) => name.split("[")[0]))].join(", ")],
     ["samples a result (n)", DATA.sizes.join(", ")],
-    ["tasks", `${DATA.tasks.join(", ")} (${DATA.languages.join(", ")})`],
+    ["tasks", String(DATA.tasks) === String(DATA.languages) ? DATA.tasks.join(", ") : `${DATA.tasks.join(", ")} (${DATA.languages.join(", ")})`],
     [DATA.judge_names.length > 1 ? "judges, the first one leads" : "judge", DATA.judge_names.join(", ")],
     ["run on", days.length > 1 ? `${days[0]} to ${days.at(-1)}` : days[0]],
   ];

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from goodvibe_bench.completion import definitions, parses
+from goodvibe_bench.completion import definitions, parses, syntax
 from goodvibe_bench.completion.syntax import MAX_CHARACTERS
 from goodvibe_bench.types import LANGUAGES, Language
 
@@ -109,6 +109,14 @@ def test_texts_on_which_tree_sitter_hangs_are_given_up_soon(unit: str, language:
     start = time.process_time()
     assert not parses(unit * (16_000 // len(unit)), language)
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize(("unit", "language"), [("/*", "swift"), ("#", "swift"), ("x<", "java"), ("x<&", "cpp")])
+def test_they_are_given_up_by_their_steps_whatever_the_clock_says(
+    monkeypatch: pytest.MonkeyPatch, unit: str, language: Language
+) -> None:
+    monkeypatch.setattr(syntax, "thread_time", lambda: 0.0)
+    assert not parses(unit * (15_000 // len(unit)), language)
 
 
 @settings(max_examples=50, deadline=None)
