@@ -56,7 +56,8 @@ MAX_FPR = 0.1
 """The FPR that the column "at 10%" keeps: the paper's judge has 16% (section 7)."""
 LEGEND = (
     "In %, each with its 95% interval. Pairs: the insecure side has the higher p_unsafe. Thresholds were chosen on "
-    "calibration sets, so TPR and FPR there flatter. At 10%: the TPR (and the FPR that came of it) at thresholds that other folds of the same set chose to keep an FPR of at most 10%."
+    "calibration sets, so TPR and FPR there flatter. At 10%: the TPR (and the FPR that came of it) at thresholds that "
+    "other folds of the same set chose to keep an FPR of at most 10%."
 )
 PROBED = 8
 """Snippets a set and language that probes change."""
