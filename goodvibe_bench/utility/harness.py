@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from goodvibe_bench import catalog, types
+from goodvibe_bench.engine import Engine
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.model import locate
 from goodvibe_bench.request import Request, Show
@@ -72,7 +73,7 @@ def evaluate(request: Request, name: str, model: types.Model, task: str, show: S
     """
     config = local_config(task, request.data)
     words = [model.digest, task, config and content_digest(config), request.utility_limit, version("lm-eval")]
-    words += [request.dtype, backend(request), catalog.code_digest("utility")]
+    words += [request.dtype, backend(request), _engine(request), catalog.code_digest("utility")]
     folder = store.writable(request.scratch / "utility").resolve()
     path = folder / f"{catalog.digest(words)}.json"
     job, title = _job(request, name, task, config), f"{model.trained_by or 'base'} {task}"
@@ -93,6 +94,7 @@ def backend(request: Request) -> str:
 def _job(request: Request, name: str, task: str, config: dict[str, Any] | None) -> dict[str, Any]:
     arguments = {"pretrained": str(locate(name, request.revision).folder), "dtype": request.dtype}
     arguments |= {"trust_remote_code": True} if request.trust_remote_code else {}
+    arguments |= _engine(request)
     return {
         "task": task,
         "config": config,
@@ -101,6 +103,21 @@ def _job(request: Request, name: str, task: str, config: dict[str, Any] | None) 
         "limit": request.utility_limit,
         "batch_size": "auto" if backend(request) == "vllm" else request.sampling.batch_size,
     }
+
+
+def _engine(request: Request) -> dict[str, Any]:
+    """Return what the request says of vLLM's engine, by lm-eval's names; nothing where vLLM does not run the model.
+
+    Copies of the engine are left out: lm-eval would start them by Ray, and every prompt is short.
+    """
+    if backend(request) != "vllm":
+        return {}
+    from goodvibe_bench.model.load import best_device
+
+    engine = request.engine or Engine()
+    named = engine.model_dump(include={"tensor_parallel_size", "max_num_seqs", "gpu_memory_utilization"})
+    eager = best_device().type == "cpu" if engine.enforce_eager is None else engine.enforce_eager
+    return {key: value for key, value in named.items() if value is not None} | {"enforce_eager": eager}
 
 
 def _run(job: dict[str, Any], path: Path, offline: Path | None, title: str, show: Show) -> None:
