@@ -1,7 +1,7 @@
 """pytest gates on security: `pytest --goodvibe-result NEW --goodvibe-baseline OLD` has one test more, which is `check`.
 
-pytest finds this module by the package's `pytest11` entry point and reads it at every start, so nothing of the project
-is imported until the test runs.
+pytest finds this module by the package's `pytest11` entry point and reads it at every start, so nothing else of the
+project is imported until the test runs.
 """
 
 import warnings

@@ -1,8 +1,12 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+import goodvibe_bench
 from goodvibe_bench.result import store
+from goodvibe_bench.types import Prompt
 from tests.result.builders import outcomes, result
 
 pytest_plugins = ["pytester"]
@@ -70,3 +74,15 @@ def test_one_side_alone_is_a_usage_error(pytester: pytest.Pytester, results: Pat
     found = _run(pytester, "--goodvibe-result", "better")
     assert found.ret == pytest.ExitCode.USAGE_ERROR
     found.stderr.fnmatch_lines(["*given together, or not at all*"])
+
+
+def test_pytest_pays_nothing_for_it_at_its_start() -> None:
+    program = "import sys, goodvibe_bench.plugin; print([n for n in ('pydantic', 'numpy', 'torch', 'typer') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_nouns_are_there_when_they_are_asked_for() -> None:
+    assert {name: getattr(goodvibe_bench, name) for name in goodvibe_bench.__all__}["Prompt"] is Prompt
+    with pytest.raises(AttributeError, match="no attribute 'prompt'"):
+        _ = goodvibe_bench.prompt  # type: ignore[attr-defined]
