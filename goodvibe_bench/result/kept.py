@@ -5,8 +5,9 @@ So kept rows are never out of date. It computes no row, and keeps none of a few 
 """
 
 import contextlib
+import gc
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -42,15 +43,28 @@ def read_rows(
     path = folder / f"{catalog.digest([words, asked])}.json"
     with contextlib.suppress(OSError, ValidationError):
         return _ROWS.validate_json(path.read_bytes())
-    results: list[Result] = []
-    for done, (content, source) in enumerate(zip(contents, paths, strict=True)):
-        show("read results", done, len(paths))
-        results.append(store.parse_result(content, source))
-    show("read results", len(paths), len(paths))
-    found = rows(results, by_language=by_language, by_seed=by_seed, sort=sort)
+    with _without_collection():
+        results: list[Result] = []
+        for done, (content, source) in enumerate(zip(contents, paths, strict=True)):
+            show("read results", done, len(paths))
+            results.append(store.parse_result(content, source))
+        show("read results", len(paths), len(paths))
+        found = rows(results, by_language=by_language, by_seed=by_seed, sort=sort)
     if sum(map(len, contents)) > FEW:
         _keep(path, _ROWS.dump_json(found).decode())
     return found
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Leave the garbage collector off: it would look through a million new objects again and again, and free none."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _keep(path: Path, text: str) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from goodvibe_bench import catalog
@@ -48,8 +49,14 @@ def entries(results: Iterable[Result], *, by_seed: bool = False) -> list[Entry]:
 
 
 def _table(result: Result) -> str:
-    keys = sorted(sample_key(row) for row in result.outcomes)
-    return catalog.digest([result.task_hashes, digests(result), settings(result), keys])
+    samples = _samples(tuple(sample_key(row) for row in result.outcomes))
+    return catalog.digest([result.task_hashes, digests(result), settings(result), samples])
+
+
+@lru_cache(maxsize=64)
+def _samples(keys: tuple[tuple[str, str, int], ...]) -> str:
+    """Return a digest of samples in any order; kept, for the results of one task mostly have the same ones."""
+    return catalog.digest(sorted(keys))
 
 
 def _made_by(result: Result) -> tuple[Any, ...]:
