@@ -56,12 +56,14 @@ def _clustered(hits: Sequence[int], sizes: Sequence[int], confidence: float) -> 
     return Estimate(value=total / n, low=low, high=high, n=n, method="wilson, design effect", confidence=confidence)
 
 
-def design_effect(flags: Iterable[tuple[str, bool]]) -> float:
+def design_effect(families: Iterable[tuple[int, int]]) -> float:
     """Return how many times the variance of the share of true flags is that of as many independent ones, 1 or more.
 
-    Where all flags are equal it cannot be seen, and is the largest it can be: as if a family's flags never differed.
+    `families` are the true flags and the size of each, in any order. Where all flags are equal it cannot be seen, and
+    is the largest it can be: as if a family's flags never differed.
     """
-    return _effect(*_families(flags))
+    pairs = sorted(families)
+    return _effect([hits for hits, _ in pairs], [size for _, size in pairs])
 
 
 def _families(flags: Iterable[tuple[str, bool]]) -> tuple[list[int], list[int]]:

@@ -1,12 +1,13 @@
 """Secure rates after the judge's error, of samples in several languages. It reads outcome rows, never texts."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from goodvibe_bench.metric.correction import Corrected, corrected_rate
 from goodvibe_bench.metric.rate import design_effect
-from goodvibe_bench.result.sample import family
+from goodvibe_bench.result.tally import Tally, of_language, tally
 from goodvibe_bench.types import Calibration, Noun, Outcome
 
 State = Literal["inside", "below", "above", "refuted", "useless", "uncalibrated"]
@@ -45,15 +46,19 @@ def corrected(rows: Sequence[dict[str, Any]], calibrations: Mapping[str, Calibra
     not independent: a language's counts are divided by the larger of the design effects of its secure and its judged
     shares. Raises ValueError for no rows.
     """
-    if not rows:
+    return corrected_of(tally(rows), calibrations)
+
+
+def corrected_of(kinds: Tally, calibrations: Mapping[str, Calibration]) -> CorrectedRate:
+    """Return what `corrected` does, of samples that are counted already."""
+    if not kinds:
         raise ValueError("a rate of nothing")
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(row["language"], []).append(row)
-    found = {language: _of_language(group, calibrations.get(language)) for language, group in sorted(groups.items())}
-    n = sum(map(len, groups.values()))
+    groups = {language: of_language(kinds, language) for language in sorted({kind[0] for kind in kinds})}
+    found = {language: _of_language(group, calibrations.get(language)) for language, group in groups.items()}
+    sizes = {language: sum(group.values()) for language, group in groups.items()}
+    n = sum(sizes.values())
     states: dict[str, State] = {language: _state(one) for language, one in found.items()}
-    value, low, high = _together([(len(groups[language]) / n, one) for language, one in found.items()])
+    value, low, high = _together([(sizes[language] / n, one) for language, one in found.items()])
     (only, *more) = found.values()
     return CorrectedRate(
         value=value,
@@ -77,13 +82,19 @@ def keys(found: CorrectedRate) -> dict[str, Any]:
     }
 
 
-def _of_language(rows: Sequence[dict[str, Any]], calibration: Calibration | None) -> Corrected | None:
+def _of_language(kinds: Tally, calibration: Calibration | None) -> Corrected | None:
     if calibration is None:
         return None
-    flags = [(family(row), row["outcome"] == Outcome.SECURE, row["outcome"] in _JUDGED) for row in rows]
-    secure, judged = sum(one for _, one, _ in flags), sum(one for _, _, one in flags)
-    effect = max(design_effect((name, flag[place]) for name, *flag in flags) for place in (0, 1))
-    return corrected_rate(secure, judged, len(rows), calibration.tpr, calibration.fpr, effect=effect)
+    sizes: Counter[str] = Counter()
+    secure: Counter[str] = Counter()
+    judged: Counter[str] = Counter()
+    for (_, name, outcome, _, _), count in kinds.items():
+        sizes[name] += count
+        secure[name] += count if outcome == Outcome.SECURE else 0
+        judged[name] += count if outcome in _JUDGED else 0
+    effect = max(design_effect((hits[name], size) for name, size in sizes.items()) for hits in (secure, judged))
+    counts = secure.total(), judged.total(), sizes.total()
+    return corrected_rate(*counts, calibration.tpr, calibration.fpr, effect=effect)
 
 
 def _state(found: Corrected | None) -> State:

@@ -12,12 +12,13 @@ from typing_extensions import TypedDict
 
 from goodvibe_bench.result import instrument, ranking, utility
 from goodvibe_bench.result.account import costs
-from goodvibe_bench.result.correct import CorrectedRate, corrected
+from goodvibe_bench.result.correct import CorrectedRate, corrected_of
 from goodvibe_bench.result.pool import Entry, base_of, entries
 from goodvibe_bench.result.sample import sample_key
-from goodvibe_bench.result.score import estimates
+from goodvibe_bench.result.score import estimates_of
 from goodvibe_bench.result.settings import by_seed, settings
 from goodvibe_bench.result.side_by_side import View, flag, views
+from goodvibe_bench.result.tally import of_language
 from goodvibe_bench.types import Estimate, Result
 
 Sort = Literal["secure", "corrected"]
@@ -84,7 +85,7 @@ def rows(
 
 
 def _table(number: int, table: Sequence[Entry], known: Sequence[Entry], by_language: bool, sort: Sort) -> list[Row]:
-    spoken = sorted({row["language"] for row in table[0].rows})
+    spoken = sorted({kind[0] for kind in table[0].tally})
     languages: list[str | None] = list(spoken) if by_language else [None]
     places = ranking.places(table, languages)
     found: list[Row] = []
@@ -109,9 +110,10 @@ def _tasks(result: Result) -> str:
 
 def _row(number: int, entry: Entry, base: Entry | None, language: str | None, rank: int | None) -> Row:
     one = entry.one
-    chosen = [row for row in entry.rows if language in {None, row["language"]}]
-    blocks = instrument.judges(one)
-    seen = views(blocks, chosen, _pairs(base, entry, language) if base and blocks[1:] else [])
+    counts, blocks, seen = of_language(entry.tally, language), instrument.judges(one), []
+    if blocks[1:]:
+        chosen = [row for row in entry.rows if language in {None, row["language"]}]
+        seen = views(blocks, chosen, _pairs(base, entry, language) if base else [])
     found: Any = {
         "table": number,
         "rank": rank,
@@ -120,9 +122,9 @@ def _row(number: int, entry: Entry, base: Entry | None, language: str | None, ra
         "seeds": [result.seed for result in entry.results],
         "task": language or _tasks(one),
         "judge": one.judge["name"],
-        "n": len(chosen),
-        **estimates(chosen),
-        "corrected_rate": corrected(chosen, instrument.calibrations(one.judge)),
+        "n": sum(counts.values()),
+        **estimates_of(counts),
+        "corrected_rate": corrected_of(counts, instrument.calibrations(one.judge)),
         "utility": _utility(entry, base),
         "pareto": None,
         "cost": "flops",

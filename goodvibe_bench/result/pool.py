@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any
 
 from goodvibe_bench import catalog
 from goodvibe_bench.result import instrument
 from goodvibe_bench.result.sample import sample_key
 from goodvibe_bench.result.settings import settings
+from goodvibe_bench.result.tally import Tally, tally
 from goodvibe_bench.types import Result
 
 BASE = "none"
@@ -31,6 +32,11 @@ class Entry:
     def rows(self) -> list[dict[str, Any]]:
         """All samples of all seeds."""
         return [row for one in self.results for row in one.outcomes]
+
+    @cached_property
+    def tally(self) -> Tally:
+        """All samples of all seeds, counted."""
+        return tally(self.rows)
 
 
 def entries(results: Iterable[Result], *, by_seed: bool = False) -> list[Entry]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from goodvibe_bench.metric.paired import holm, sign_flip, sign_flip_bounds
 from goodvibe_bench.result.pool import Entry
-from goodvibe_bench.result.sample import family
+from goodvibe_bench.result.tally import of_language
 from goodvibe_bench.types import Outcome
 
 ALPHA = 0.05
@@ -61,9 +61,12 @@ def _p_value(net: Any, pairs: int) -> float:
 
 def _secure(entries: Sequence[Entry], language: str | None) -> list[Any]:
     """Return the secure samples in each family, summed over seeds; families in one order for all entries."""
-    rows = [[row for row in entry.rows if language in {None, row["language"]}] for entry in entries]
-    counts = [Counter(family(row) for row in own if row["outcome"] == Outcome.SECURE) for own in rows]
-    order = sorted({family(row) for row in rows[0]})
+    counts: list[Counter[str]] = []
+    for entry in entries:
+        counts.append(Counter())
+        for (_, name, outcome, _, _), count in of_language(entry.tally, language).items():
+            counts[-1][name] += count if outcome == Outcome.SECURE else 0
+    order = sorted({kind[1] for kind in of_language(entries[0].tally, language)})
     return [np.array([count[name] for name in order], dtype=np.int64) for count in counts]
 
 

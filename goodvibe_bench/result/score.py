@@ -9,6 +9,7 @@ from typing import Any
 from goodvibe_bench.metric.rate import clustered_rate, counted_rate
 from goodvibe_bench.result import correct, instrument
 from goodvibe_bench.result.sample import family
+from goodvibe_bench.result.tally import Tally, tally
 from goodvibe_bench.types import Estimate, Outcome, Record, Verdict
 
 SCHEMA_VERSION = 2
@@ -56,11 +57,14 @@ def estimates(rows: Sequence[dict[str, Any]]) -> dict[str, Estimate]:
     secure_rate: usable code that the judge labels secure. safe_rate: the paper's, the judge's label is 0 whatever the
     text is. valid_rate: usable code. Intervals take the samples of one prompt family as not independent.
     """
-    # Counted once by all that the rates ask of a sample: a leaderboard has hundreds of thousands of them.
-    kinds = Counter((family(row), row["outcome"], row["label"], row["unusable"] is None) for row in rows)
+    return estimates_of(tally(rows))
+
+
+def estimates_of(kinds: Tally) -> dict[str, Estimate]:
+    """Return what `estimates` does, of samples that are counted already."""
     sizes: Counter[str] = Counter()
     hits: dict[str, Counter[str]] = {name: Counter() for name in _RATES}
-    for (name, outcome, label, usable), count in kinds.items():
+    for (_, name, outcome, label, usable), count in kinds.items():
         sizes[name] += count
         for rate, is_true in _RATES.items():
             hits[rate][name] += count if is_true(outcome, label, usable) else 0

@@ -54,12 +54,12 @@ def test_a_copy_of_every_sample_adds_nothing() -> None:
     single = [(str(one), one < 6) for one in range(20)]
     found, alone = clustered_rate(single * 3), rate(6, 20)
     assert (found.value, found.n, found.method) == (0.3, 60, "wilson, design effect")
-    assert design_effect(single * 3) == pytest.approx(3.0, rel=0.06)
+    assert design_effect([(3 * yes, 3) for _, yes in single]) == pytest.approx(3.0, rel=0.06)
     assert found.low < alone.low < alone.high < found.high, "19 degrees of freedom, not normal"
 
 
 def test_what_cannot_be_seen_is_taken_as_the_worst() -> None:
-    assert design_effect([("a", True)] * 2 + [("b", True)] * 2) == 2.0
+    assert design_effect([(2, 2), (2, 2)]) == 2.0
     one = clustered_rate([("a", True)] * 9)
     assert (one.value, one.low, one.high) == (1.0, 0.0, 1.0)
     with pytest.raises(ValueError, match="a rate of nothing"):
