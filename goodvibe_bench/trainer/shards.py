@@ -34,19 +34,19 @@ def gather(model: Any, *, keep: bool) -> None:
     The others keep their parts: one copy of the model is enough to save it. Weights that two modules share stay shared.
     What is kept is a plain model again, with no module that would spread its weights at the next pass.
     """
-    found: dict[int, nn.Parameter] = {}
+    places: dict[nn.Parameter, list[tuple[nn.Module, str]]] = {}
     for module in model.modules():
         for name, weight in module.named_parameters(recurse=False):
-            if not isinstance(weight, DTensor):
-                continue
-            if id(weight) not in found:
-                whole = weight.full_tensor()  # all processes take part, whoever keeps it
-                found[id(weight)] = nn.Parameter(whole.cpu() if keep else weight, requires_grad=weight.requires_grad)
+            places.setdefault(weight, []).append((module, name))
+    for weight, users in places.items():
+        if isinstance(weight, DTensor):
+            whole = weight.full_tensor()  # all processes take part, whoever keeps it
             if keep:
-                module._parameters[name] = found[id(weight)]
-    if keep:
-        for module in model.modules():
-            _make_plain(module)
+                one = nn.Parameter(whole.cpu(), requires_grad=weight.requires_grad)
+                for module, name in users:
+                    module._parameters[name] = one
+    for module in model.modules() if keep else ():
+        _make_plain(module)
 
 
 def _make_plain(module: Any) -> None:
