@@ -24,7 +24,7 @@ from goodvibe_bench.generator.server import Server
 from goodvibe_bench.generator.transformers import TransformersGenerator
 from goodvibe_bench.judge import load as judges
 from goodvibe_bench.model import locate
-from goodvibe_bench.model.load import best_dtype, load
+from goodvibe_bench.model.load import load
 from goodvibe_bench.progress import Show
 from goodvibe_bench.result.store import read_result
 from goodvibe_bench.run import run
@@ -127,10 +127,10 @@ def _engine_below(run: subprocess.Popen[str]) -> int:
 
 
 def test_the_carried_judge_scores_alike_on_both_backends(tmp_path: Path):
-    """Also in bfloat16, where both round: p_unsafe within 0.04 for each snippet, within 0.02 in the mean."""
-    found, dtype = {}, best_dtype()[0]
+    """In bfloat16, where both round: p_unsafe within 0.04 for each snippet, within 0.02 in the mean."""
+    found = {}
     for backend in ("transformers", "vllm"):
-        fitted = judges.load(MODEL, judges.Loading(dtype, backend=backend, scratch=tmp_path))  # type: ignore[arg-type]
+        fitted = judges.load(MODEL, judges.Loading(backend=backend, scratch=tmp_path))  # type: ignore[arg-type]
         found[backend] = [one.p_unsafe or 0.0 for one in fitted.judge.judge(CODES)], fitted.digest
         assert [one.p_unsafe for one in fitted.judge.judge(CODES)] == found[backend][0], "kept"
     (one, first), (two, second) = found.values()

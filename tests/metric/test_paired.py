@@ -2,7 +2,7 @@ from random import Random
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 from statsmodels.stats.multitest import multipletests
@@ -236,7 +236,6 @@ def test_prompts_needed_are_more_than_there_are() -> None:
         prompts_needed(paired_difference(alone(0, 0, 5, 5)), 0.02, power=1.0)
 
 
-@settings(max_examples=25)  # statsmodels collects garbage at every call
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=40))
 def test_holm_is_statsmodels(p_values: list[float]) -> None:
     expected = multipletests(p_values, method="holm")[1]
