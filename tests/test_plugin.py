@@ -59,7 +59,10 @@ def test_what_is_inconclusive_does_as_it_is_told(
     ("words", "said"),
     [
         (("--goodvibe-baseline", "gone.json"), "*gone.json*"),
-        (("--goodvibe-baseline", "none", "--goodvibe-margin", "two"), "*--margin 'two' is none*"),
+        (
+            ("--goodvibe-baseline", "none", "--goodvibe-margin", "two"),
+            "*The margin 'two' is none: give percentage points*",
+        ),
     ],
 )
 def test_what_cannot_be_checked_fails_in_words(

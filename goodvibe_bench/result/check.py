@@ -91,7 +91,7 @@ def points(margin: str) -> float:
     number = re.fullmatch(r"([0-9]{1,2}(?:\.[0-9]+)?) ?(?:pp|%)?", margin.strip())
     if number is None:
         raise UsageError(
-            f"--margin {margin!r} is none: give percentage points of 0 or more and below 100, such as 2pp."
+            f"The margin {margin!r} is none: give percentage points of 0 or more and below 100, such as 2pp."
         )
     return float(number[1]) / 100
 
