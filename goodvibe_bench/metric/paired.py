@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from goodvibe_bench.metric.student import quantile
 from goodvibe_bench.types import Noun
 
 
@@ -144,8 +145,6 @@ def _interval(net: Any, sizes: Any, gained: Any, lost: Any, confidence: float) -
     n, families = sizes.sum(), len(sizes)
     if families == n:
         return *_tango(gained, lost, n, NormalDist().inv_cdf((1 + confidence) / 2)), np.float64(1)
-    from scipy.special import stdtrit
-
     largest = (sizes**2).sum() / n
     if families == 1:
         return np.float64(-1), np.float64(1), largest
@@ -154,7 +153,7 @@ def _interval(net: Any, sizes: Any, gained: Any, lost: Any, confidence: float) -
     alone = n / (n - 1) * (gained + lost - n * value**2)
     ratio = np.maximum(between / np.where(alone > 0, alone, 1), 1.0)
     effect = np.where(alone > 0, ratio, largest)
-    critical = float(stdtrit(n / largest - 1, (1 + confidence) / 2))
+    critical = quantile(float(n / largest) - 1, (1 + confidence) / 2)
     return *_tango(gained / effect, lost / effect, n / effect, critical), effect
 
 
@@ -180,27 +179,27 @@ def _score(gained: Any, lost: Any, n: Any, difference: Any) -> Any:
     return (gained - lost - n * difference) / np.sqrt(np.maximum(variance, 1e-300))
 
 
-def sign_flip_bounds(sums: np.ndarray) -> tuple[float, float]:
-    """Return two numbers that `sign_flip` lies between, without its convolutions.
+def sign_flip_bounds(sums: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return two numbers that `sign_flip` lies between, without its convolutions, for each of `sums` [..., families].
 
     Of a sum that is t of its standard deviations from 0 it is at most 2 exp(-t^2 / 2) (Hoeffding 1963), and where
     t <= 1 at least 3/16 (Dvorak & Klein 2021, arXiv 2104.10005).
     """
-    total, square = int(sums.sum()), int(sums @ sums)
-    if total * total <= square:
-        return 3 / 16, 1.0
-    return 0.0, min(1.0, 2 * math.exp(-total * total / (2 * square)))
+    total, square = sums.sum(axis=-1), (sums * sums).sum(axis=-1)
+    near = total * total <= square
+    high = np.minimum(1.0, 2 * np.exp(-(total * total) / np.maximum(2 * square, 1)))
+    return np.where(near, 3 / 16, 0.0), np.where(near, 1.0, high)
 
 
 def sign_flip(sums: np.ndarray) -> float:
     """Return the exact two-sided p of families' net changes: how often their sum, each with its sign flipped at will,
     is as far from 0 as it is.
     """
-    sizes, counts = np.unique(np.abs(sums), return_counts=True)
-    total = int(sizes @ counts)
+    counts = np.bincount(np.abs(sums))
+    total = int(counts @ np.arange(len(counts)))
     chance = np.ones(1)  # of the sum over the families whose sign is minus
-    for size, count in zip(sizes.tolist(), counts.tolist(), strict=True):
-        if size:
+    for size, count in enumerate(counts.tolist()):
+        if size and count:
             spread = np.zeros(size * count + 1)
             spread[::size] = _halves(count)
             chance = np.convolve(chance, spread)

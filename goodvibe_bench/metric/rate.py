@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from statistics import NormalDist
 
+from goodvibe_bench.metric.student import quantile
 from goodvibe_bench.types import Estimate
 
 
@@ -48,10 +49,8 @@ def _clustered(hits: Sequence[int], sizes: Sequence[int], confidence: float) -> 
         return rate(total, n, confidence)
     low, high = 0.0, 1.0
     if len(sizes) > 1:
-        from scipy.special import stdtrit
-
         effect, largest = _effect(hits, sizes), sum(size**2 for size in sizes) / n
-        critical = float(stdtrit(n / largest - 1, (1 + confidence) / 2))
+        critical = quantile(n / largest - 1, (1 + confidence) / 2)
         low, high = wilson(total / effect, n / effect, critical)
     return Estimate(value=total / n, low=low, high=high, n=n, method="wilson, design effect", confidence=confidence)
 

@@ -44,15 +44,19 @@ def read_rows(
     with contextlib.suppress(OSError, ValidationError):
         return _ROWS.validate_json(path.read_bytes())
     with _without_collection():
-        results: list[Result] = []
-        for done, (content, source) in enumerate(zip(contents, paths, strict=True)):
-            show("read results", done, len(paths))
-            results.append(store.parse_result(content, source))
-        show("read results", len(paths), len(paths))
+        results = _read(contents, paths, show)
         found = rows(results, by_language=by_language, by_seed=by_seed, sort=sort)
     if sum(map(len, contents)) > FEW:
         _keep(path, _ROWS.dump_json(found).decode())
     return found
+
+
+def _read(contents: Sequence[bytes], paths: Sequence[Path], show: Callable[[str, int, int], None]) -> Iterator[Result]:
+    """Give the results one by one, for all of them at once fill memory faster than they are read."""
+    for done, (content, source) in enumerate(zip(contents, paths, strict=True)):
+        show("read results", done, len(paths))
+        yield store.parse_result(content, source)
+    show("read results", len(paths), len(paths))
 
 
 @contextlib.contextmanager

@@ -73,7 +73,7 @@ def rows(
 
     Sorted by table, language where asked, and rate, the best first; rows without a corrected rate come last.
     """
-    known = entries(results, by_seed=by_seed)
+    known = entries(results, by_seed=by_seed, lean=True)
     tables: dict[str, list[Entry]] = {}
     for entry in known:
         tables.setdefault(entry.table, []).append(entry)

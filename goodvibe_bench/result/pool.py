@@ -3,15 +3,17 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import chain
 from typing import Any
 
 from goodvibe_bench import catalog
 from goodvibe_bench.result import instrument
 from goodvibe_bench.result.sample import sample_key
 from goodvibe_bench.result.settings import settings
-from goodvibe_bench.result.tally import Tally, tally
+from goodvibe_bench.result.tally import Tally, counted, telling
 from goodvibe_bench.types import Result
 
+_Told = tuple[Result, list[tuple[Any, ...]]]
 BASE = "none"
 """The method that a gain is over."""
 
@@ -23,6 +25,8 @@ class Entry:
     results: tuple[Result, ...]
     table: str
     """Digest of tasks, samples, judges and settings: entries are compared only under one."""
+    told: tuple[list[tuple[Any, ...]], ...]
+    """What every result's samples are counted by."""
 
     @property
     def one(self) -> Result:
@@ -36,26 +40,33 @@ class Entry:
     @cached_property
     def tally(self) -> Tally:
         """All samples of all seeds, counted."""
-        return tally(self.rows)
+        return counted(chain.from_iterable(self.told))
 
 
-def entries(results: Iterable[Result], *, by_seed: bool = False) -> list[Entry]:
+def entries(results: Iterable[Result], *, by_seed: bool = False, lean: bool = False) -> list[Entry]:
     """Return an entry for every model and method under one `table`; one for every result where `by_seed`.
 
-    A second result of one seed is not pooled with the first: it begins an entry of its own.
+    A second result of one seed is not pooled with the first: it begins an entry of its own. Where `lean`, results of
+    one judge are kept without their samples, which are counted: hundreds of thousands of them need not be held at once.
     """
-    pools: dict[tuple[Any, ...], list[Result]] = {}
+    pools: dict[tuple[Any, ...], list[_Told]] = {}
     for place, result in enumerate(results):
         key = (_table(result), *_made_by(result), place if by_seed else 0)
         again = 0
-        while any(one.seed == result.seed for one in pools.get((*key, again), [])):
+        while any(one.seed == result.seed for one, _ in pools.get((*key, again), [])):
             again += 1
-        pools.setdefault((*key, again), []).append(result)
-    return [Entry(tuple(sorted(pool, key=lambda one: one.seed)), str(key[0])) for key, pool in pools.items()]
+        kept = result.model_copy(update={"outcomes": []}) if lean and not result.other_judges else result
+        pools.setdefault((*key, again), []).append((kept, telling(result.outcomes)))
+    return [_entry(pool, str(key[0])) for key, pool in pools.items()]
+
+
+def _entry(pool: list[_Told], table: str) -> Entry:
+    pool = sorted(pool, key=lambda one: one[0].seed)
+    return Entry(tuple(result for result, _ in pool), table, tuple(told for _, told in pool))
 
 
 def _table(result: Result) -> str:
-    samples = _samples(tuple(sample_key(row) for row in result.outcomes))
+    samples = _samples(tuple(map(sample_key, result.outcomes)))
     return catalog.digest([result.task_hashes, digests(result), settings(result), samples])
 
 

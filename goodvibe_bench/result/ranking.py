@@ -7,7 +7,6 @@ better always gives one. So a place says nothing else, and an entry with few or 
 entries that lie above it.
 """
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -35,45 +34,47 @@ def places(entries: Sequence[Entry], languages: Sequence[str | None]) -> dict[tu
     p_values: dict[str, float] = {}
     better: dict[str, tuple[int, str | None]] = {}
     for language in languages:
-        totals = _secure(entries, language)
-        for a in numbered:
-            for b in range(a):
-                net = _net(totals[a], len(entries[a].results), totals[b], len(entries[b].results))
+        totals, seeds = _secure(entries, language), np.array([len(entry.results) for entry in entries])
+        for a in numbered[1:]:
+            nets = _nets(totals, seeds, a)
+            for b, (net, p) in enumerate(zip(nets.sum(axis=1).tolist(), _p_values(nets, pairs), strict=True)):
                 key = f"{a} {b} {language}"
-                p_values[key] = _p_value(net, pairs)
-                better[key] = (b if net.sum() > 0 else a, language)
+                p_values[key], better[key] = p, (b if net > 0 else a, language)
     for key, p in (holm(p_values) if p_values else {}).items():
         loser = better[key]
         found[loser] = (found[loser] or 1) + (p < ALPHA)
     return found
 
 
-def _p_value(net: Any, pairs: int) -> float:
-    """Return the exact p-value, or a bound of it where Holm's answer at ALPHA is the same whatever it is.
+def _p_values(nets: Any, pairs: int) -> list[float]:
+    """Return exact p-values, or bounds of them where Holm's answer at ALPHA is the same whatever they are.
 
     Below ALPHA / pairs every p is rejected, wherever it stands among the others; at ALPHA and above none is.
     """
-    low, high = sign_flip_bounds(net)
-    if low >= ALPHA:
-        return 1.0
-    return high if high < ALPHA / pairs else sign_flip(net)
+    low, high = sign_flip_bounds(nets)
+    open_ = (low < ALPHA) & (high >= ALPHA / pairs)
+    bounds = np.where(low < ALPHA, high, 1.0).tolist()
+    return [sign_flip(net) if is_open else bound for net, is_open, bound in zip(nets, open_, bounds, strict=True)]
 
 
-def _secure(entries: Sequence[Entry], language: str | None) -> list[Any]:
-    """Return the secure samples in each family, summed over seeds; families in one order for all entries."""
+def _secure(entries: Sequence[Entry], language: str | None) -> Any:
+    """Return the secure samples [entries, families], summed over seeds."""
     counts: list[Counter[str]] = []
     for entry in entries:
         counts.append(Counter())
         for (_, name, outcome, _, _), count in of_language(entry.tally, language).items():
             counts[-1][name] += count if outcome == Outcome.SECURE else 0
     order = sorted({kind[1] for kind in of_language(entries[0].tally, language)})
-    return [np.array([count[name] for name in order], dtype=np.int64) for count in counts]
+    return np.array([[count[name] for name in order] for count in counts], dtype=np.int64)
 
 
-def _net(a: Any, a_seeds: int, b: Any, b_seeds: int) -> Any:
-    """Return how much more is secure in a than in b, by family: in whole numbers, as if both had as many seeds."""
-    shared = math.gcd(a_seeds, b_seeds)
-    return a * (b_seeds // shared) - b * (a_seeds // shared)
+def _nets(totals: Any, seeds: Any, a: int) -> Any:
+    """Return how much more is secure in entry `a` than in each one before it, by family [a, families].
+
+    In whole numbers, as if both had as many seeds.
+    """
+    shared = np.gcd(seeds[a], seeds[:a])
+    return totals[a] * (seeds[:a] // shared)[:, None] - totals[:a] * (seeds[a] // shared)[:, None]
 
 
 def unbeaten(points: Sequence[tuple[float, float] | None]) -> list[bool | None]:

@@ -3,6 +3,7 @@
 import datetime
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from statistics import median
 from typing import Any
 
@@ -66,9 +67,15 @@ def estimates_of(kinds: Tally) -> dict[str, Estimate]:
     hits: dict[str, Counter[str]] = {name: Counter() for name in _RATES}
     for (_, name, outcome, label, usable), count in kinds.items():
         sizes[name] += count
-        for rate, is_true in _RATES.items():
-            hits[rate][name] += count if is_true(outcome, label, usable) else 0
+        for rate in _counted(outcome, label, usable):
+            hits[rate][name] += count
     return {rate: counted_rate((found[name], size) for name, size in sizes.items()) for rate, found in hits.items()}
+
+
+@lru_cache
+def _counted(outcome: str, label: int | None, usable: bool) -> list[str]:
+    """Return the rates that count such a sample."""
+    return [rate for rate, is_true in _RATES.items() if is_true(outcome, label, usable)]
 
 
 def metrics(rows: Sequence[dict[str, Any]], judges: Sequence[Mapping[str, Any]] = ({},)) -> dict[str, dict[str, Any]]:

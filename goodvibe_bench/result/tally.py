@@ -5,9 +5,10 @@ It computes no rate.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from operator import itemgetter
 from typing import Any
 
-from goodvibe_bench.result.sample import family
+from goodvibe_bench.result.sample import family_name
 
 Kind = tuple[str, str, str, int | None, bool]
 """Language, family, outcome, label, and whether the code is usable."""
@@ -15,11 +16,25 @@ Tally = Mapping[Kind, int]
 """How many samples there are of each kind."""
 
 
+_told = itemgetter("task", "prompt_id", "language", "outcome", "label", "unusable")
+
+
+def telling(rows: Iterable[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """Return of every sample what its kind is told by; they are counted faster than dictionaries."""
+    return [(*_told(row), row.get("family")) for row in rows]
+
+
 def tally(rows: Iterable[dict[str, Any]]) -> Tally:
     """Return how many of the samples are of each kind."""
-    return Counter(
-        (row["language"], family(row), row["outcome"], row["label"], row["unusable"] is None) for row in rows
-    )
+    return counted(telling(rows))
+
+
+def counted(told: Iterable[tuple[Any, ...]]) -> Tally:
+    """Return the tally of what `telling` returned."""
+    found: Counter[Kind] = Counter()
+    for (task, prompt_id, language, outcome, label, unusable, name), count in Counter(told).items():
+        found[language, family_name(task, prompt_id, name), outcome, label, unusable is None] += count
+    return found
 
 
 def of_language(found: Tally, language: str | None) -> Tally:
