@@ -171,6 +171,16 @@ def test_two_copies_share_the_prompts(qwen: Path):
     assert told(found) == told({(one.prompt_id, one.attempt): one for one in expected})
 
 
+def test_two_processes_share_one_copy_and_say_what_one_says(qwen: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("VLLM_CPU_OMP_THREADS_BIND", "nobind")  # else vLLM wants a core more for each of them
+    sampling, split = Sampling(max_new_tokens=12), Engine(tensor_parallel_size=2)
+    generator = VllmGenerator(on_disk(str(qwen)), sampling, dtype="float32", engine=split)
+    found = {(one.prompt_id, one.attempt): one for one in generator.generate(PROMPTS)}
+    process.stop()
+    expected = TransformersGenerator(load(str(qwen), dtype="float32"), sampling).generate(PROMPTS)
+    assert told(found) == told({(one.prompt_id, one.attempt): one for one in expected})
+
+
 def test_an_engine_that_cannot_start_says_why(tmp_path: Path):
     folder = tiny_folder(tmp_path / "model", head_dim=32)
     (folder / "model.safetensors").write_bytes(b"nothing")
