@@ -138,7 +138,7 @@ def _all(words: argparse.Namespace, one: Any, jobs: list[Any]) -> None:
 
 def _process(words: argparse.Namespace, command: list[str]) -> str:
     """Run a command with its share of the cores and return what it printed."""
-    share = max(1, (os.cpu_count() or 1) // words.processes)
+    share = max(1, len(os.sched_getaffinity(0)) // words.processes)
     environment = os.environ | {"OMP_NUM_THREADS": str(share)}
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=environment).stdout
 

@@ -15,7 +15,7 @@ from goodvibe_bench.errors import UsageError, nearest
 from goodvibe_bench.generator import GENERATORS
 from goodvibe_bench.model import locate
 from goodvibe_bench.request import Request, Show
-from goodvibe_bench.result import store
+from goodvibe_bench.result import share, store
 from goodvibe_bench.trainer.definition import TrainerDefinition
 from goodvibe_bench.types import Completion, Task
 
@@ -154,6 +154,7 @@ def generate(
     path = store.writable(request.scratch / "completions") / f"{key}.jsonl"
     wanted = [(prompt.id, attempt) for prompt in prompts for attempt in range(request.sampling.attempts)]
     with store.alone(request.scratch / "locks" / f"{key}.lock", lambda: show.line("waiting: another run generates")):
+        share.fetch_rows(request.share, path)
         drawn = {(found.prompt_id, found.attempt): found for found in store.kept(path, Completion)}
         if any(sample not in drawn for sample in wanted):
             show("generate", len(drawn), len(wanted), model.trained_by or "base")
@@ -171,6 +172,7 @@ def generate(
             finally:
                 if not serves_adapters(request):
                     process.stop()  # what comes next needs the memory
+            share.send_rows(request.share, path)
     found = [drawn[sample] for sample in wanted]
     _say_failed(found, show)
     return found

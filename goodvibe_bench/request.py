@@ -56,8 +56,12 @@ class Request(Noun):
     """Where transformers' trainer reports its steps."""
     output: Path = Path("results")
     scratch: Path = Path(".runs")
+    share: str | None = None
+    """URL, of those that fsspec knows, that finished stages and results are copied to, and looked for first."""
 
 
+PLACES = {"output", "scratch", "share"}
+"""Where things lie, which decides no sample either."""
 BESIDE = {"utility", "utility_limit", "utility_margin", "push", "report_to"}
 """What decides no sample, and so is no part of a result's config."""
 

@@ -4,19 +4,16 @@ It holds no method of its own; every step is one call into a package. A stage's 
 under the digest of all that decides it, so the same command goes on where it was stopped.
 """
 
-import json
 import platform
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from pydantic import ValidationError
 
-from goodvibe_bench import anchor, catalog, disk, generating, publishing, types, utility
+from goodvibe_bench import anchor, catalog, generating, publishing, types, utility
 from goodvibe_bench.catalog import code_digest
 from goodvibe_bench.completion import extract
 from goodvibe_bench.completion.asked import does_what_was_asked
@@ -24,38 +21,18 @@ from goodvibe_bench.engine import Engine, process
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge import JudgeDefinition
 from goodvibe_bench.judge import load as judges
-from goodvibe_bench.model import locate
-from goodvibe_bench.request import BESIDE, Request, Show
-from goodvibe_bench.result import instrument, store
+from goodvibe_bench.request import BESIDE, PLACES, Request, Show
+from goodvibe_bench.result import instrument, share, store
 from goodvibe_bench.result.assemble import assemble
 from goodvibe_bench.task import load as load_task
 from goodvibe_bench.task.load import crossing_twins
-from goodvibe_bench.trainer import processes, reporting
+from goodvibe_bench.trainer import reporting
 from goodvibe_bench.trainer.definition import ADAPTER, TrainerDefinition
-from goodvibe_bench.types import Completion, Language, Pair, Prompt, Record, Result, Task, TrainReport
+from goodvibe_bench.training import Trained, train
+from goodvibe_bench.types import Completion, Language, Prompt, Record, Result, Task
 
 JUDGED_AT_ONCE = 64
 """Samples handed to a judge in one call, between two signs of progress; verdicts do not depend on it."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A model to generate with: its folder or name, its noun, and its report (None for the base)."""
-
-    name: str
-    noun: types.Model
-    report: TrainReport | None
-
-    def row(self) -> dict[str, Any]:
-        """Return what `train` prints of it."""
-        seconds = self.report and round(self.report.attribution_seconds + self.report.training_seconds)
-        return {
-            "method": self.noun.trained_by or "none",
-            "trained": self.report.trainable_parameters if self.report else 0,
-            "seconds": seconds or 0,
-            "last_loss": self.report and self.report.last_loss,
-            "folder": self.name,
-        }
 
 
 def run(
@@ -73,6 +50,7 @@ def run(
     reporting.check(request.report_to)
     for folder in (request.output, request.scratch):
         store.writable(folder)
+    share.check(request.share)
     definitions = [catalog.read("judges", name, JudgeDefinition) for name in request.judges]
     instrument.check_names([definition.name for definition in definitions])
     tasks = prepare(request, show)
@@ -80,6 +58,7 @@ def run(
     tuned = [trainer for trainer in trainers if trainer.content.tuner.kind != "none"]
     publishing.check(request, sum(len(_groups(trainer, tasks)) for trainer in tuned))
     base = generating.base_model(request)
+    share.fetch_all_rows(request.share, request.scratch / judges.KEPT)
     fitted = [judges.load(name, loading(request)) for name in request.judges]
     blocks = anchor.blocks(fitted, [task.language for task in tasks], show)
     process.stop()
@@ -129,6 +108,7 @@ def train_only(request: Request, show: Show) -> list[Trained]:
     request = generating.settle_dtype(request, show)
     reporting.check(request.report_to)
     store.writable(request.scratch)
+    share.check(request.share)
     tasks = prepare(request, show)
     base = generating.base_model(request)
     return [train(request, base, trainer, group, show) for trainer in trainers for group in _groups(trainer, tasks)]
@@ -191,7 +171,7 @@ def prepare(request: Request, show: Show) -> list[Task]:
 
 def config(request: Request) -> dict[str, Any]:
     """Return what a result keeps of the request that it answers."""
-    return request.model_dump(mode="json", exclude={"methods", "output", "scratch", "data"} | BESIDE)
+    return request.model_dump(mode="json", exclude={"methods", "data"} | PLACES | BESIDE)
 
 
 def _run_method(
@@ -211,6 +191,7 @@ def _run_method(
         models.append(model)
         completions = generating.generate(request, model.name, model.noun, group, show, adapter_of(request, model))
         records += judged(completions, group, fitted[0], show, others=fitted[1:])
+    share.send_all_rows(request.share, request.scratch / judges.KEPT)
     named = [(one.name, one.noun, [task.language for task in group]) for one, group in zip(models, groups, strict=True)]
     side_effects = utility.block(request, base, named, show)
     result = assemble(
@@ -245,89 +226,6 @@ def _publish(
     publishing.write_card(Path(model.name), base, result.method, model.report, result, tasks)
     if request.push is not None:
         show.line(f"{result.method}: pushed to {publishing.push(Path(model.name), request.push)}")
-
-
-def train(
-    request: Request,
-    base: types.Model,
-    trainer: catalog.Definition[TrainerDefinition],
-    tasks: Sequence[Task],
-    show: Show,
-) -> Trained:
-    """Return the model that `trainer` makes of the tasks' tuner-train pairs, trained now or found in the scratch."""
-    if trainer.content.tuner.kind == "none":
-        return Trained(request.model, base, None)
-    pairs = [pair for task in tasks for pair in task.pairs["tuner-train"]]
-    key = _train_key(request, trainer, base, pairs)
-    folder = store.writable(request.scratch / "models") / key
-    with _alone(request.scratch / "locks" / f"{key}.lock", show):
-        found = _trained(folder)
-        if found is None:
-            show.line(f"{trainer.name}: training {request.model} on {len(pairs)} pairs")
-            _train_into(folder, request, trainer, base, pairs, show)
-        else:
-            show.line(f"{trainer.name}: trained before, {folder}")
-    noun, report = found or cast(tuple[types.Model, TrainReport], _trained(folder))
-    return Trained(str(folder), noun.model_copy(update={"id": base.id, "trained_by": trainer.name}), report)
-
-
-def _trained(folder: Path) -> tuple[types.Model, TrainReport] | None:
-    """Return the trained model in `folder` and its report, or None unless they are there as they were written."""
-    from goodvibe_bench.model.load import describe
-
-    try:
-        note = json.loads((folder / "goodvibe.json").read_bytes())
-        noun, report = describe(locate(str(folder))), TrainReport.model_validate(note["report"])
-        return (noun, report) if note["digest"] == noun.digest else None
-    except (OSError, UsageError, ValueError, TypeError, KeyError):
-        return None
-
-
-@contextmanager
-def _alone(lock: Path, show: Show) -> Iterator[None]:
-    """Have the first process hold `lock`, and the others begin when it does."""
-    if processes.is_first():
-        with store.alone(lock, lambda: show.line("waiting: another run trains the same")):
-            processes.meet()
-            yield
-    else:
-        processes.meet()
-        yield
-
-
-def _train_into(
-    folder: Path,
-    request: Request,
-    trainer: catalog.Definition[TrainerDefinition],
-    base: types.Model,
-    pairs: Sequence[Pair],
-    show: Show,
-) -> None:
-    """Train and save to `folder`; unfinished work lies in a folder beside it, from which the next try goes on."""
-    from goodvibe_bench.model.load import load, save
-    from goodvibe_bench.trainer.train import train as train_model
-
-    loaded = load(
-        request.model, revision=request.revision, dtype=request.dtype, trust_remote_code=request.trust_remote_code
-    )
-    partial = folder.with_name(f".partial-{folder.name}")
-    report = train_model(
-        loaded,
-        trainer.content,
-        pairs,
-        seed=request.seed,
-        scratch=partial,
-        progress=show,
-        report_to=request.report_to,
-    )
-    if processes.is_first():
-        if folder.exists():
-            show.line(f"{trainer.name}: {folder} was damaged and is made anew")
-            shutil.rmtree(folder)
-        save(loaded, partial, {"base": base.model_dump(), "method": trainer.name, "report": report.model_dump()})
-        publishing.write_card(partial, base, trainer.name, report)
-        disk.publish(partial, folder)
-    processes.meet()
 
 
 def judged(
@@ -373,18 +271,9 @@ def write(request: Request, result: Result, records: Sequence[Record], show: Sho
     store.write_text(folder / f"{name}.jsonl", "".join(record.model_dump_json() + "\n" for record in records))
     path = request.output / f"{name}.json"
     store.write_result(result, path)
+    share.send_result(request.share, path)
     show.line(f"{result.method}: wrote {path}")
     return path
-
-
-def _train_key(
-    request: Request, trainer: catalog.Definition[TrainerDefinition], base: types.Model, pairs: Sequence[Pair]
-) -> str:
-    trained_with = trainer.content.training_for(request.model).model_dump()
-    spec = trainer.content.model_dump(mode="json", exclude={"description", "training", "presets"})
-    code = code_digest("model", "neuron", "objective", "tuner", "trainer")
-    words = [base.digest, request.dtype, request.seed, spec, trained_with, catalog.plain(pairs), code]
-    return f"{store.file_name(base.id, trainer.name)}--{catalog.digest(words)}"
 
 
 def versions() -> dict[str, str]:

@@ -18,7 +18,19 @@ LEVELS = {
     2: {"completion", "task", "model", "metric", "engine"},
     3: {"objective", "neuron", "tuner"},
     4: {"trainer", "generator", "judge"},
-    5: {"anchor", "result", "run", "request", "generating", "judging", "foreign", "samples", "scoring", "reproduce"}
+    5: {
+        "anchor",
+        "result",
+        "run",
+        "request",
+        "generating",
+        "training",
+        "judging",
+        "foreign",
+        "samples",
+        "scoring",
+        "reproduce",
+    }
     | {"utility", "publishing"},
     6: {"auditing", "backends", "doctor", "plan", "progress"},
     7: {"experiment"},
@@ -45,6 +57,7 @@ LIGHT = {
     "run",
     "request",
     "generating",
+    "training",
     "result",
     "utility",
     "engine",

@@ -19,6 +19,7 @@ from goodvibe_bench.cli.options import (
     Quality,
     Quiet,
     Scratch,
+    Share,
     TrainLimit,
     Uncalibrated,
     UtilityLimit,
@@ -42,7 +43,6 @@ Utilisation = Annotated[float, typer.Option(min=0.01, max=1, help="--plan: share
 Address = Annotated[
     str | None, typer.Option(help="--engine ray: of a running cluster, such as auto or ray://HOST:10001.")
 ]
-Share = Annotated[str | None, typer.Option(help="--engine ray: URL that results are copied to, such as s3://bucket/x.")]
 CellCpus = Annotated[float, typer.Option("--cell-cpus", min=0.1, help="--engine ray: CPUs a cell.")]
 CellGpus = Annotated[int, typer.Option("--cell-gpus", min=0, help="--engine ray: GPUs a cell, of one machine.")]
 CellMemory = Annotated[float, typer.Option("--cell-memory", min=0, help="--engine ray: GB a cell, for scheduling.")]
@@ -147,7 +147,7 @@ def _executed(grid: Any, words: dict[str, Any]) -> tuple[Any, Any]:
             return execute.execute(grid.cells(), progress)
         from goodvibe_bench.experiment import cluster
 
-        settings = {"address": words["address"], "share": words["share"], "memory_gb": words["cell_memory"]}
+        settings = {"address": words["address"], "memory_gb": words["cell_memory"]}
         settings |= {"cpus": words["cell_cpus"], "gpus": words["cell_gpus"]}
         return cluster.execute(grid.cells(), progress, catalog.parse(settings, cluster.Cluster, "experiment"))
 

@@ -38,6 +38,9 @@ Uncalibrated = Annotated[
 Tasks = Annotated[str, typer.Option(help="Tasks, separated by commas.")]
 Seed = Annotated[int, typer.Option(help="Seed of training and sampling; splits have their own.")]
 Scratch = Annotated[Path, typer.Option(help="Folder for trained models and unfinished work.")]
+Share = Annotated[
+    str | None, typer.Option(help="URL where finished work is shared with other machines, such as s3://bucket/x.")
+]
 Dtype = Annotated[str, typer.Option(help="bfloat16, float32, float16, or auto: what the device is quick in.")]
 Revision = Annotated[str | None, typer.Option(help="Hub revision of the model.")]
 WithQuality = Annotated[Quality, typer.Option(help="Leave damaged training rows out, or keep them as the paper did.")]

@@ -2,7 +2,7 @@
 
 A cell is a task with its CPUs, GPUs and memory; one with several GPUs gets a placement group, so that they are of one
 machine. A task whose worker dies is started again and goes on from the last stage that was finished in the scratch
-folder, which therefore lies where every machine sees it. Results can also be copied to a URL that fsspec knows.
+folder: that lies where every machine sees it, or what is finished is copied to a URL that they share.
 """
 
 import json
@@ -19,8 +19,7 @@ from typing import Any
 
 from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
-from goodvibe_bench.experiment import share
-from goodvibe_bench.experiment.execute import Answers, Failure, answers, attempt
+from goodvibe_bench.experiment.execute import Answers, Failure, answers, attempt, fetch
 from goodvibe_bench.experiment.grid import Cell
 from goodvibe_bench.progress import Show as Progress
 from goodvibe_bench.request import Request, Show
@@ -42,8 +41,6 @@ class Cluster(Noun):
     """Reserved for scheduling; nothing where 0."""
     retries: int = 3
     """How often a cell whose worker died is started again."""
-    share: str | None = None
-    """URL that results are copied to as cells end, and fetched from before any begins."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,6 @@ class Order:
     folder: str
     """Where relative paths are meant from."""
     variables: dict[str, str]
-    share: str | None
 
 
 def execute(cells: Sequence[Cell], show: Show, cluster: Cluster) -> tuple[Answers, list[Failure]]:
@@ -64,8 +60,7 @@ def execute(cells: Sequence[Cell], show: Show, cluster: Cluster) -> tuple[Answer
 
     Raises UsageError where Ray is not installed or there is no cluster at the address.
     """
-    if cluster.share and cells:
-        share.fetch(cluster.share, cells[0].request.output)
+    fetch(cells)
     found = answers(cells, current=True)
     show.line(f"cells: {len(cells)}, done before: {len(found)}")
     failures: list[Failure] = []
@@ -118,7 +113,7 @@ def _ended(ray: Any, cells: Sequence[Cell], cluster: Cluster) -> Iterator[tuple[
     groups: dict[Any, Any] = {}
     for cell in cells:
         options, group = _options(cluster)
-        reference = ray.remote(run_cell).options(name=cell.words, **options).remote(vars(_order(cell, cluster)))
+        reference = ray.remote(run_cell).options(name=cell.words, **options).remote(vars(_order(cell)))
         tasks[reference], groups[reference] = cell, group
     while tasks:
         (reference, *_), _ = ray.wait(list(tasks), num_returns=1)
@@ -141,9 +136,9 @@ def _options(cluster: Cluster) -> tuple[dict[str, Any], Any]:
     return options | {"scheduling_strategy": place(placement_group=group)}, group
 
 
-def _order(cell: Cell, cluster: Cluster) -> Order:
+def _order(cell: Cell) -> Order:
     variables = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    return Order(cell.key, cell.request.model_dump_json(), str(Path.cwd()), variables, cluster.share)
+    return Order(cell.key, cell.request.model_dump_json(), str(Path.cwd()), variables)
 
 
 def _result(ray: Any, reference: Any, cell: Cell) -> Result | Failure:
@@ -167,6 +162,7 @@ def run_cell(words: dict[str, Any]) -> dict[str, str]:
     cell = Cell(order.key, catalog.parse(json.loads(order.request), Request, "cell"))
     diary = store.writable(cell.request.scratch / "cells") / f"{order.key}.jsonl"
     _note(diary, "began")
+    fetch([cell])
     done = answers([cell], current=True)
     result = done[cell.key] if done else attempt(cell, Progress(quiet=True))
     if isinstance(result, Failure):
@@ -174,8 +170,6 @@ def run_cell(words: dict[str, Any]) -> dict[str, str]:
         return {"why": result.why}
     if not done:
         _note(diary, "ended")
-    if order.share:
-        share.send(result, cell.request.output, order.share)
     return {"result": result.model_dump_json()}
 
 

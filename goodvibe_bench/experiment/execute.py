@@ -17,7 +17,7 @@ from goodvibe_bench.experiment.grid import Cell
 from goodvibe_bench.generating import AUTO
 from goodvibe_bench.judge import load as judges
 from goodvibe_bench.request import Request, Show
-from goodvibe_bench.result import instrument, store
+from goodvibe_bench.result import instrument, share, store
 from goodvibe_bench.run import config, read_trainers, run
 from goodvibe_bench.task import load as load_task
 from goodvibe_bench.types import Result
@@ -39,6 +39,7 @@ def execute(cells: Sequence[Cell], show: Show) -> tuple[Answers, list[Failure]]:
 
     Ctrl-C ends it at once; the same call goes on from there.
     """
+    fetch(cells)
     found = answers(cells, current=True)
     failures: list[Failure] = []
     show.line(f"cells: {len(cells)}, done before: {len(found)}")
@@ -52,6 +53,12 @@ def execute(cells: Sequence[Cell], show: Show) -> tuple[Answers, list[Failure]]:
         else:
             found[cell.key] = result
     return found, failures
+
+
+def fetch(cells: Sequence[Cell]) -> None:
+    """Have the cells' output folder hold what results there are at the URL that they share."""
+    if cells:
+        share.fetch_results(cells[0].request.share, cells[0].request.output)
 
 
 def attempt(cell: Cell, show: Show) -> Result | Failure:

@@ -11,7 +11,7 @@ from goodvibe_bench import catalog, plan
 from goodvibe_bench.errors import UsageError, nearest
 from goodvibe_bench.experiment.definition import RATES, Column, ExperimentDefinition
 from goodvibe_bench.model import CARRIED
-from goodvibe_bench.request import Request
+from goodvibe_bench.request import PLACES, Request
 from goodvibe_bench.run import read_trainers
 from goodvibe_bench.task import TaskDefinition
 from goodvibe_bench.types import Noun
@@ -76,7 +76,7 @@ class Grid:
             seed=seed,
             utility=self.utility if measured else (),
         )
-        words = request.model_dump(mode="json", exclude={"output", "scratch", "data"})
+        words = request.model_dump(mode="json", exclude={"data"} | PLACES)
         return Cell(catalog.digest(words), request)
 
     def cells(self) -> list[Cell]:

@@ -26,6 +26,9 @@ from goodvibe_bench.judge.definition import (
 )
 from goodvibe_bench.types import LANGUAGES, Calibration, Judge, Language
 
+KEPT = "verdicts"
+"""The folder of the scratch that models' scores are kept in."""
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -155,7 +158,7 @@ def _model(definition: Definition, spec: ModelJudge, how: Loading) -> Made:
     weights = [loaded.noun.digest, loaded.noun.adapter, how.dtype]
     if how.scratch:
         digest = cache.digest_scoring(definition.digest, weights, str(loaded.device))
-        judge.kept = cache.cached(judge.ask, how.scratch / "verdicts", digest)
+        judge.kept = cache.cached(judge.ask, how.scratch / KEPT, digest)
     return judge, weights
 
 
@@ -172,7 +175,7 @@ def _served(definition: Definition, spec: ModelJudge, how: Loading) -> Made:
     weights = [model.noun.digest, adapter, how.dtype, ours]
     if how.scratch:
         digest = cache.digest_scoring(definition.digest, weights, best_device().type)
-        judge.kept = cache.cached(judge.ask, how.scratch / "verdicts", digest)
+        judge.kept = cache.cached(judge.ask, how.scratch / KEPT, digest)
     return judge, weights
 
 

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -161,7 +161,18 @@ def keep(path: Path, rows: Iterable[BaseModel]) -> None:
     One writer at a time: see `alone`.
     """
     said = [row.model_dump_json() for row in rows]
-    lines = [f'{{"digest":"{catalog.digest(text)}","row":{text}}}\n'.encode() for text in said]
+    _append(path, [f'{{"digest":"{catalog.digest(text)}","row":{text}}}\n'.encode() for text in said])
+
+
+def add_lines(path: Path, lines: Iterable[bytes]) -> None:
+    """Append those lines that the file does not have; what they say, their readers look at."""
+    there = set(_lines(path))
+    _append(path, [line + b"\n" for line in dict.fromkeys(lines) if line.strip() and line not in there])
+
+
+def _append(path: Path, lines: Sequence[bytes]) -> None:
+    if not lines:
+        return
     _cut_torn_line(path)
     with path.open("ab") as file:
         file.writelines(lines)

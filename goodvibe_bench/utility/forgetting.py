@@ -8,7 +8,7 @@ from typing import Any
 
 from goodvibe_bench import catalog, types
 from goodvibe_bench.request import Request
-from goodvibe_bench.result import store
+from goodvibe_bench.result import share, store
 from goodvibe_bench.utility.tasks import FOLDER
 
 
@@ -21,7 +21,9 @@ def loss(request: Request, name: str, model: types.Model) -> dict[str, Any]:
     rows = [json.loads(line) for line in lines]
     words = [model.digest, request.dtype, rows, catalog.code_digest("model", "utility")]
     path = store.writable(request.scratch / "utility") / f"loss-{catalog.digest(words)}.json"
-    return store.kept_json(path, lambda: store.write_text(path, json.dumps(_measure(request, name, rows))))
+    return share.kept_json(
+        request.share, path, lambda: store.write_text(path, json.dumps(_measure(request, name, rows)))
+    )
 
 
 def _measure(request: Request, name: str, rows: list[dict[str, str]]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from goodvibe_bench.engine import Engine
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.model import locate
 from goodvibe_bench.request import Request, Show
-from goodvibe_bench.result import store
+from goodvibe_bench.result import share, store
 from goodvibe_bench.utility.child import UNKNOWN
 from goodvibe_bench.utility.tasks import LOCAL, content_digest, local_config
 
@@ -77,7 +77,7 @@ def evaluate(request: Request, name: str, model: types.Model, task: str, show: S
     folder = store.writable(request.scratch / "utility").resolve()
     path = folder / f"{catalog.digest(words)}.json"
     job, title = _job(request, name, task, config), f"{model.trained_by or 'base'} {task}"
-    return store.kept_json(path, lambda: _run(job, path, folder if config else None, title, show))
+    return share.kept_json(request.share, path, lambda: _run(job, path, folder if config else None, title, show))
 
 
 def backend(request: Request) -> str:

@@ -11,11 +11,8 @@ from typing import Any
 
 import pytest
 
-from goodvibe_bench.experiment import share
-from goodvibe_bench.result import store
 from tests.conftest import Call
 from tests.experiment.runs import bare, reduced
-from tests.result.builders import outcomes, result
 
 ROOT = Path(__file__).parents[2]
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="needs the extra: ray")
@@ -65,16 +62,3 @@ def test_an_address_where_nobody_listens_is_refused_at_once(call: Call, tmp_path
     code, _, err = call(*words)
     assert code == 2
     assert f"No Ray cluster at '{address}'" in err
-
-
-def test_results_go_to_a_url_and_come_back_with_their_records(tmp_path: Path) -> None:
-    made = result(outcomes(secure=2))
-    here, there, url = tmp_path / "a", tmp_path / "b", (tmp_path / "bucket").as_uri()
-    (here / "records").mkdir(parents=True)
-    store.write_result(made, here / "x.json")
-    (here / "records" / "x.jsonl").write_text("a record\n")
-    share.send(made, here, url)
-    assert [path.name for path in share.fetch(url, there)] == ["x.json"]
-    assert (there / "x.json").read_bytes() == (here / "x.json").read_bytes()
-    assert (there / "records" / "x.jsonl").read_text() == "a record\n"
-    assert share.fetch(url, there) == [], "what is there already is not fetched again"

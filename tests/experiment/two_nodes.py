@@ -24,7 +24,7 @@ from tests.short import JUDGE
 from tests.tiny import tiny_folder
 
 
-def _cells(folder: Path, place: str, seeds: tuple[int, ...] = (0, 1)) -> list[Cell]:
+def _cells(folder: Path, place: str, seeds: tuple[int, ...] = (0, 1), url: str | None = None) -> list[Cell]:
     shared: dict[str, Any] = {
         "judges": (str(folder / "double.toml"),),
         "uncalibrated": True,
@@ -34,6 +34,7 @@ def _cells(folder: Path, place: str, seeds: tuple[int, ...] = (0, 1)) -> list[Ce
         "sampling": Sampling(max_new_tokens=600),
         "output": folder / place / "results",
         "scratch": folder / place / "scratch",
+        "share": url,
     }
     changes = Changes(models=(str(folder / "model"),), seeds=seeds)
     return grid.make(two_methods(folder), changes, shared).cells()
@@ -60,15 +61,14 @@ def _kill_after_training(cells: list[Cell], killed: dict[str, Any]) -> None:
 def main(folder: Path) -> None:
     (folder / "double.toml").write_text(JUDGE)
     tiny_folder(folder / "model")
-    cells, killed = _cells(folder, "ray"), {}
+    cells, killed = _cells(folder, "ray", url=(folder / "bucket").as_uri()), {}
     show = Show(quiet=True)
     nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 1, "object_store_memory": 100_000_000})
     nodes.add_node(num_cpus=1, num_gpus=2, object_store_memory=100_000_000)  # Ray takes our word for the GPUs
     killer = threading.Thread(target=_kill_after_training, args=(cells, killed), daemon=True)
     killer.start()
-    url = (folder / "bucket").as_uri()
-    found, failures = cluster.execute(cells, show, Cluster(address=nodes.address, share=url))
-    again, _ = cluster.execute(cells, show, Cluster(address=nodes.address, share=url))
+    found, failures = cluster.execute(cells, show, Cluster(address=nodes.address))
+    again, _ = cluster.execute(cells, show, Cluster(address=nodes.address))
     written = sorted(path.name for path in (folder / "ray" / "results").glob("*.json"))
     wide = cluster.execute(_cells(folder, "ray", (2,))[:1], show, Cluster(address=nodes.address, gpus=2))
     nodes.shutdown()
