@@ -54,7 +54,7 @@ def rates(words: argparse.Namespace) -> None:
 def loss(words: argparse.Namespace) -> None:
     """Train one method at one rate, print its calibration loss."""
     from goodvibe_bench.model.cpu import quicken
-    from goodvibe_bench.model.load import load
+    from goodvibe_bench.model.load import best_dtype, load
     from goodvibe_bench.objective.sft import SftObjective
     from goodvibe_bench.progress import Show
     from goodvibe_bench.run import Request, prepare, train_only
@@ -66,7 +66,7 @@ def loss(words: argparse.Namespace) -> None:
     tasks = tuple(words.tasks.split(","))
     request = Request(model=words.model, methods=(name,), tasks=tasks, overrides=overrides)
     trained = train_only(request, show)[0]
-    loaded = load(trained.name)
+    loaded = load(trained.name, dtype=best_dtype()[0])
     quicken(loaded.model, 1024)
     pairs = [pair for task in prepare(request, show) for pair in task.pairs["calibration"]]
     sys.stdout.write(f"\n{SftObjective(loaded.tokenizer).mean_loss(loaded.model, pairs)}\n")

@@ -60,7 +60,8 @@ def weights_folder(definition: catalog.Definition[JudgeDefinition]) -> Path:
 class Loading:
     """How judges are loaded."""
 
-    dtype: str = "bfloat16"
+    dtype: str = "auto"
+    """Of model judges: one of torch's, or "auto", what the device is quick in."""
     progress: Callable[[int], None] = lambda done: None
     """Called with how many more snippets a model has scored."""
     scratch: Path | None = None
@@ -145,9 +146,11 @@ def _vote(definition: Definition, spec: VoteJudge, how: Loading) -> Made:
 
 def _model(definition: Definition, spec: ModelJudge, how: Loading) -> Made:
     from goodvibe_bench.judge import cache, model
+    from goodvibe_bench.model.load import best_dtype, with_adapter
     from goodvibe_bench.model.load import load as load_model
-    from goodvibe_bench.model.load import with_adapter
 
+    if how.dtype == "auto":
+        how = replace(how, dtype=best_dtype()[0])
     if how.backend == "vllm":
         return _served(definition, spec, how)
     folder = weights_folder(definition)
