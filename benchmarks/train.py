@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 OURS = ("goodvibe", "goodvibe-random-rows", "goodvibe-top8", "lora", "lora-r16", "lora-top8", "full")
-STOCK = {"trl-lora-r2": 2, "trl-lora-r16": 16}
+STOCK = {"trl-lora-r2": 2, "trl-lora-r16": 16, "trl-lora-r16-own-rate": 16}
+"""Ranks; the last one keeps the learning rate and the schedule that TRL comes with."""
 AGAINST = "trl-lora-r16"
 COLUMNS = ("wall_seconds", "attribution_seconds", "pflops", "peak_gib", "heldout_loss", "trained", "tokens_per_second")
 
@@ -85,12 +86,11 @@ def _stock(name: str, loaded: Any, pairs: list[Any], folder: Path, rate: float) 
         }
         for pair in pairs
     ]
+    same: dict[str, Any] = {"learning_rate": rate, "lr_scheduler_type": "cosine", "warmup_steps": 0.1}
     arguments = trl.SFTConfig(
         output_dir=str(folder),
         num_train_epochs=2,
-        learning_rate=rate,
-        lr_scheduler_type="cosine",
-        warmup_steps=0.1,
+        **({} if name.endswith("own-rate") else same),
         report_to=[],
         disable_tqdm=True,
         save_strategy="no",
@@ -123,6 +123,7 @@ def _stock(name: str, loaded: Any, pairs: list[Any], folder: Path, rate: float) 
         "trained": trained,
         "tokens_per_second": tokens / seconds,
         "checkpointing": arguments.gradient_checkpointing,
+        "learning_rate": arguments.learning_rate,
     }
 
 

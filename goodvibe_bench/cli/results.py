@@ -1,7 +1,10 @@
 """Commands that read results only: leaderboard and compare. They load no model and compute nothing themselves."""
 
+import contextlib
+import gc
 import json
 import shutil
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,20 +39,33 @@ def leaderboard(
     """Rank models and methods, each over its seeds; rows that no test tells apart share a rank."""
     if as_json + markdown + csv + html > 1:
         raise UsageError("Give one of --json, --markdown, --csv and --html.")
-    from goodvibe_bench.progress import Show
-    from goodvibe_bench.result import form
-    from goodvibe_bench.result.kept import read_rows
-    from goodvibe_bench.result.store import result_paths
+    with _without_collection():
+        from goodvibe_bench.progress import Show
+        from goodvibe_bench.result import form
+        from goodvibe_bench.result.kept import read_rows
+        from goodvibe_bench.result.store import result_paths
 
-    paths, folder = result_paths(places or [Path("results")]), scratch / "leaderboard"
-    with Show(quiet=quiet, seconds_before_first=1) as show:
-        rows = read_rows(paths, folder, show, by_language=by_language, by_seed=by_seed, sort=sort.value)
-    if as_json:
-        say(json.dumps(form.plain(rows), indent=1))
-    elif markdown or csv or html:
-        say((form.markdown if markdown else form.comma_separated if csv else form.html)(rows).rstrip())
-    else:
-        print_rows(rows)
+        paths, folder = result_paths(places or [Path("results")]), scratch / "leaderboard"
+        with Show(quiet=quiet, seconds_before_first=1) as show:
+            rows = read_rows(paths, folder, show, by_language=by_language, by_seed=by_seed, sort=sort.value)
+        if as_json:
+            say(json.dumps(form.plain(rows), indent=1))
+        elif markdown or csv or html:
+            say((form.markdown if markdown else form.comma_separated if csv else form.html)(rows).rstrip())
+        else:
+            print_rows(rows)
+
+
+@contextlib.contextmanager
+def _without_collection() -> Iterator[None]:
+    """Leave the garbage collector off: it would look at all that is imported and read, again and again, for nothing."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def compare(

@@ -5,7 +5,6 @@ So kept rows are never out of date. It computes no row, and keeps none of a few 
 """
 
 import contextlib
-import gc
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -43,9 +42,7 @@ def read_rows(
     path = folder / f"{catalog.digest([words, asked])}.json"
     with contextlib.suppress(OSError, ValidationError):
         return _ROWS.validate_json(path.read_bytes())
-    with _without_collection():
-        results = _read(contents, paths, show)
-        found = rows(results, by_language=by_language, by_seed=by_seed, sort=sort)
+    found = rows(_read(contents, paths, show), by_language=by_language, by_seed=by_seed, sort=sort)
     if sum(map(len, contents)) > FEW:
         _keep(path, _ROWS.dump_json(found).decode())
     return found
@@ -57,18 +54,6 @@ def _read(contents: Sequence[bytes], paths: Sequence[Path], show: Callable[[str,
         show("read results", done, len(paths))
         yield store.parse_result(content, source)
     show("read results", len(paths), len(paths))
-
-
-@contextlib.contextmanager
-def _without_collection() -> Iterator[None]:
-    """Leave the garbage collector off: it would look through a million new objects again and again, and free none."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 def _keep(path: Path, text: str) -> None:
