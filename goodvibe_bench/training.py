@@ -64,6 +64,8 @@ def train(
             _train_into(folder, request, trainer, base, pairs, show)
         else:
             show.line(f"{trainer.name}: trained before, {folder}")
+        if processes.is_first():
+            share.send_folder(request.share, folder, anew=found is None)
     noun, report = found or cast(tuple[types.Model, TrainReport], _trained(folder))
     return Trained(str(folder), noun.model_copy(update={"id": base.id, "trained_by": trainer.name}), report)
 
@@ -124,7 +126,6 @@ def _train_into(
         save(loaded, partial, {"base": base.model_dump(), "method": trainer.name, "report": report.model_dump()})
         publishing.write_card(partial, base, trainer.name, report)
         disk.publish(partial, folder)
-        share.send_folder(request.share, folder)
     processes.meet()
 
 

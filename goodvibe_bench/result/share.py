@@ -67,12 +67,14 @@ def fetch_results(url: str | None, output: Path) -> list[Path]:
     return found
 
 
-def send_folder(url: str | None, folder: Path) -> None:
-    """Copy a finished folder of the scratch, such as a trained model."""
+def send_folder(url: str | None, folder: Path, *, anew: bool) -> None:
+    """Copy a finished folder of the scratch, such as a trained model; one that is there is written over if `anew`."""
     if url is None:
         return
     files, root = _opened(url)
     there = f"{root}/{_name(folder)}"
+    if not anew and files.exists(f"{there}/{NOTE}"):
+        return
     for path in sorted((path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.name == NOTE):
         _put(files, path, f"{there}/{path.relative_to(folder).as_posix()}")
 
@@ -132,19 +134,24 @@ def send_all_rows(url: str | None, folder: Path) -> None:
 
 
 def kept_json(url: str | None, path: Path, make: Callable[[], Any]) -> Any:
-    """Return the JSON data in `path`, of the URL where it is there only; else `make` must write it, and it is sent."""
+    """Return the JSON data in `path`, or of the URL; where neither has it `make` must write it. Both have it then."""
     if url is None:
         return store.kept_json(path, make)
     files, root = _opened(url)
     there = f"{root}/{_name(path)}"
-    if not path.exists() and files.exists(there):
+    sent = files.exists(there)
+    if sent and not path.exists():
         _get(files, there, path)
 
     def made() -> None:
+        nonlocal sent
         make()
-        _put(files, path, there)
+        sent = False
 
-    return store.kept_json(path, made)
+    found = store.kept_json(path, made)
+    if not sent:
+        _put(files, path, there)
+    return found
 
 
 def _opened(url: str) -> tuple[Any, str]:

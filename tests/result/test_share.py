@@ -51,7 +51,7 @@ def test_folders_go_and_come_whole(tmp_path: Path, url: str) -> None:
     (here / "adapter").mkdir(parents=True)
     (here / share.NOTE).write_text("{}")
     (here / "adapter" / "weights").write_bytes(b"weights")
-    share.send_folder(url, here)
+    share.send_folder(url, here, anew=False)
     share.fetch_folder(url, there)
     assert (there / "adapter" / "weights").read_bytes() == b"weights"
     assert (there / share.NOTE).read_text() == "{}"
