@@ -9,6 +9,7 @@ import tomllib
 import typing
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
@@ -82,6 +83,11 @@ def code_digest(*packages: str) -> str:
     folder = Path(__file__).parent
     places = [folder / package for package in packages] if packages else [folder]
     return digest([path.read_text() for place in places for path in sorted(place.rglob("*.py"))])
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Return the versions of installed packages."""
+    return {package: version(package) for package in packages}
 
 
 def plain(rows: Sequence[BaseModel]) -> list[Any]:

@@ -150,12 +150,15 @@ def generate(
         if request.backend == VLLM
         else []
     )
+    words += [catalog.versions("torch", "transformers", "tokenizers")] if request.backend != SERVED else []
     key = catalog.digest([*words, catalog.code_digest("model", "generator", "engine")])
+    url = None if request.backend == SERVED else request.share  # another machine's localhost is another server
     path = store.writable(request.scratch / "completions") / f"{key}.jsonl"
     wanted = [(prompt.id, attempt) for prompt in prompts for attempt in range(request.sampling.attempts)]
     with store.alone(request.scratch / "locks" / f"{key}.lock", lambda: show.line("waiting: another run generates")):
-        share.fetch_rows(request.share, path)
-        drawn = {(found.prompt_id, found.attempt): found for found in store.kept(path, Completion)}
+        share.fetch_rows(url, path)
+        # The first of two answers to one question counts: it is what was said before, whatever came over since.
+        drawn = {(found.prompt_id, found.attempt): found for found in reversed(store.kept(path, Completion))}
         if any(sample not in drawn for sample in wanted):
             show("generate", len(drawn), len(wanted), model.trained_by or "base")
 
@@ -172,7 +175,7 @@ def generate(
             finally:
                 if not serves_adapters(request):
                     process.stop()  # what comes next needs the memory
-            share.send_rows(request.share, path)
+        share.send_rows(url, path)
     found = [drawn[sample] for sample in wanted]
     _say_failed(found, show)
     return found

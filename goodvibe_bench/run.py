@@ -50,7 +50,7 @@ def run(
     reporting.check(request.report_to)
     for folder in (request.output, request.scratch):
         store.writable(folder)
-    share.check(request.share)
+    share.check(request.share, request.output, request.scratch)
     definitions = [catalog.read("judges", name, JudgeDefinition) for name in request.judges]
     instrument.check_names([definition.name for definition in definitions])
     tasks = prepare(request, show)
@@ -108,7 +108,7 @@ def train_only(request: Request, show: Show) -> list[Trained]:
     request = generating.settle_dtype(request, show)
     reporting.check(request.report_to)
     store.writable(request.scratch)
-    share.check(request.share)
+    share.check(request.share, request.scratch)
     tasks = prepare(request, show)
     base = generating.base_model(request)
     return [train(request, base, trainer, group, show) for trainer in trainers for group in _groups(trainer, tasks)]

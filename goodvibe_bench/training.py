@@ -77,7 +77,8 @@ def _trained(folder: Path) -> tuple[types.Model, TrainReport] | None:
     try:
         note = json.loads((folder / "goodvibe.json").read_bytes())
         noun, report = describe(locate(str(folder))), TrainReport.model_validate(note["report"])
-        return (noun, report) if note["digest"] == noun.digest else None
+        whole = (note["digest"], note["report_digest"]) == (noun.digest, catalog.digest(note["report"]))
+        return (noun, report) if whole else None
     except (OSError, UsageError, ValueError, TypeError, KeyError):
         return None
 
@@ -123,7 +124,8 @@ def _train_into(
         if folder.exists():
             show.line(f"{trainer.name}: {folder} was damaged and is made anew")
             shutil.rmtree(folder)
-        save(loaded, partial, {"base": base.model_dump(), "method": trainer.name, "report": report.model_dump()})
+        note: dict[str, Any] = {"base": base.model_dump(), "method": trainer.name, "report": report.model_dump()}
+        save(loaded, partial, note | {"report_digest": catalog.digest(note["report"])})
         publishing.write_card(partial, base, trainer.name, report)
         disk.publish(partial, folder)
     processes.meet()
@@ -135,5 +137,6 @@ def _train_key(
     trained_with = trainer.content.training_for(request.model).model_dump()
     spec = trainer.content.model_dump(mode="json", exclude={"description", "training", "presets"})
     code = catalog.code_digest("model", "neuron", "objective", "tuner", "trainer")
-    words = [base.digest, request.dtype, request.seed, spec, trained_with, catalog.plain(pairs), code]
+    libraries = catalog.versions("torch", "transformers", "tokenizers", "peft", "accelerate")
+    words = [base.digest, request.dtype, request.seed, spec, trained_with, catalog.plain(pairs), code, libraries]
     return f"{store.file_name(base.id, trainer.name)}--{catalog.digest(words)}"

@@ -28,3 +28,8 @@ def printable_lines(text: str) -> str:
 def markdown(text: str) -> str:
     """Return `text` in one line that Markdown shows as it is: no link, image, tag, cell, mention or code."""
     return re.sub(r"([\\`*_{}\[\]<>|#~&!$@])", r"\\\1", printable(text))
+
+
+def without_secrets(word: str) -> str:
+    """Return `word` without user name, password and query, where it is or holds an address."""
+    return re.sub(r"(\b[a-z][a-z0-9+.-]*:/+)(?:[^\s?#]*@)?([^\s?#]*)[^\s]*", r"\1\2", word, flags=re.IGNORECASE)

@@ -138,6 +138,7 @@ STAGES = {
     "train: model": r"/models|/locks/tiny--",
     "generate": r"/completions|/locks/",
     "judge": r"/verdicts/",
+    "utility": r"/utility/",
     "write": r"/results/",
     "prepare": r"",
 }

@@ -64,10 +64,9 @@ from goodvibe_bench.cli.printing import (
     say,
     say_filled,
     table,
-    without_secrets,
 )
 from goodvibe_bench.errors import RunError, UsageError
-from goodvibe_bench.untrusted import printable, printable_lines
+from goodvibe_bench.untrusted import printable, printable_lines, without_secrets
 
 FULL = re.compile("No space left on device|File too large|quota exceeded|PytorchStreamWriter failed|iostream error")
 """What errors say when a disk takes no more; torch and safetensors raise kinds of their own."""

@@ -96,11 +96,6 @@ def _is_figure(cell: str) -> bool:
     return not cell or (len(cell) <= 60 and cell.lstrip("+-")[:1].isdigit() and not re.search("[a-z]{5}", cell))
 
 
-def without_secrets(word: str) -> str:
-    """Return `word` without user name, password and query, where it is or holds a web address."""
-    return re.sub(r"(https?:/*)(?:[^\s?#]*@)?([^\s?#]*)[^\s]*", r"\1\2", word, flags=re.IGNORECASE)
-
-
 def say(text: str) -> None:
     text = printable_lines(text)
     if not (sys.stdout.encoding or "").lower().startswith("utf"):

@@ -19,7 +19,7 @@ from typing import Any
 
 from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
-from goodvibe_bench.experiment.execute import Answers, Failure, answers, attempt, fetch
+from goodvibe_bench.experiment.execute import Answers, Failure, answers, attempt, fetch, send
 from goodvibe_bench.experiment.grid import Cell
 from goodvibe_bench.progress import Show as Progress
 from goodvibe_bench.request import Request, Show
@@ -62,6 +62,7 @@ def execute(cells: Sequence[Cell], show: Show, cluster: Cluster) -> tuple[Answer
     """
     fetch(cells)
     found = answers(cells, current=True)
+    send(cells, found)
     show.line(f"cells: {len(cells)}, done before: {len(found)}")
     failures: list[Failure] = []
     left = [cell for cell in cells if cell.key not in found]
@@ -74,6 +75,7 @@ def execute(cells: Sequence[Cell], show: Show, cluster: Cluster) -> tuple[Answer
                     failures.append(result)
                 else:
                     found[cell.key] = result
+        fetch(cells)  # results of other machines, for whoever reads the folder next
     return found, failures
 
 
@@ -164,6 +166,7 @@ def run_cell(words: dict[str, Any]) -> dict[str, str]:
     _note(diary, "began")
     fetch([cell])
     done = answers([cell], current=True)
+    send([cell], done)
     result = done[cell.key] if done else attempt(cell, Progress(quiet=True))
     if isinstance(result, Failure):
         _note(diary, "failed")

@@ -41,6 +41,7 @@ def execute(cells: Sequence[Cell], show: Show) -> tuple[Answers, list[Failure]]:
     """
     fetch(cells)
     found = answers(cells, current=True)
+    send(cells, found)
     failures: list[Failure] = []
     show.line(f"cells: {len(cells)}, done before: {len(found)}")
     for number, cell in enumerate(cells, 1):
@@ -58,7 +59,15 @@ def execute(cells: Sequence[Cell], show: Show) -> tuple[Answers, list[Failure]]:
 def fetch(cells: Sequence[Cell]) -> None:
     """Have the cells' output folder hold what results there are at the URL that they share."""
     if cells:
-        share.fetch_results(cells[0].request.share, cells[0].request.output)
+        request = cells[0].request
+        share.check(request.share, request.output, request.scratch)
+        share.fetch_results(request.share, request.output)
+
+
+def send(cells: Sequence[Cell], found: Answers) -> None:
+    """Have the URL that the cells share hold these results."""
+    if cells:
+        share.send_results(cells[0].request.share, cells[0].request.output, list(found.values()))
 
 
 def attempt(cell: Cell, show: Show) -> Result | Failure:

@@ -41,7 +41,9 @@ def read_rows(
     words = [hashlib.sha256(content).hexdigest() for content in contents]
     path = folder / f"{catalog.digest([words, asked])}.json"
     with contextlib.suppress(OSError, ValidationError):
-        return _ROWS.validate_json(path.read_bytes())
+        digest, _, kept = path.read_bytes().partition(b"\n")
+        if digest.decode("ascii", "replace") == hashlib.sha256(kept).hexdigest():
+            return _ROWS.validate_json(kept)
     found = rows(_read(contents, paths, show), by_language=by_language, by_seed=by_seed, sort=sort)
     if sum(map(len, contents)) > FEW:
         _keep(path, _ROWS.dump_json(found).decode())
@@ -59,7 +61,7 @@ def _read(contents: Sequence[bytes], paths: Sequence[Path], show: Callable[[str,
 def _keep(path: Path, text: str) -> None:
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        store.write_text(path, text)
+        store.write_text(path, f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
         files = sorted(path.parent.glob("*.json"), key=lambda file: file.stat().st_mtime)
         for old in files[:-FILES]:
             old.unlink(missing_ok=True)

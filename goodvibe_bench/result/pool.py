@@ -1,19 +1,19 @@
 """Results that belong together: of one model and method over seeds, and beside the bare model. It computes no rate."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import chain
 from typing import Any
 
 from goodvibe_bench import catalog
 from goodvibe_bench.result import instrument
 from goodvibe_bench.result.sample import sample_key
 from goodvibe_bench.result.settings import settings
-from goodvibe_bench.result.tally import Tally, counted, telling
+from goodvibe_bench.result.tally import Kind, Tally, tally
 from goodvibe_bench.types import Result
 
-_Told = tuple[Result, list[tuple[Any, ...]]]
+_Counted = tuple[Result, Tally]
 BASE = "none"
 """The method that a gain is over."""
 
@@ -25,8 +25,8 @@ class Entry:
     results: tuple[Result, ...]
     table: str
     """Digest of tasks, samples, judges and settings: entries are compared only under one."""
-    told: tuple[list[tuple[Any, ...]], ...]
-    """What every result's samples are counted by."""
+    tallies: tuple[Tally, ...]
+    """Every result's samples, counted."""
 
     @property
     def one(self) -> Result:
@@ -34,13 +34,18 @@ class Entry:
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """All samples of all seeds."""
+        """All samples of all seeds. Raises ValueError where they were not kept."""
+        if not all(one.outcomes for one in self.results):
+            raise ValueError("results that were read for their counts alone have no samples")
         return [row for one in self.results for row in one.outcomes]
 
     @cached_property
     def tally(self) -> Tally:
         """All samples of all seeds, counted."""
-        return counted(chain.from_iterable(self.told))
+        found: Counter[Kind] = Counter()
+        for one in self.tallies:
+            found.update(one)
+        return found
 
 
 def entries(results: Iterable[Result], *, by_seed: bool = False, lean: bool = False) -> list[Entry]:
@@ -49,20 +54,20 @@ def entries(results: Iterable[Result], *, by_seed: bool = False, lean: bool = Fa
     A second result of one seed is not pooled with the first: it begins an entry of its own. Where `lean`, results of
     one judge are kept without their samples, which are counted: hundreds of thousands of them need not be held at once.
     """
-    pools: dict[tuple[Any, ...], list[_Told]] = {}
+    pools: dict[tuple[Any, ...], list[_Counted]] = {}
     for place, result in enumerate(results):
         key = (_table(result), *_made_by(result), place if by_seed else 0)
         again = 0
         while any(one.seed == result.seed for one, _ in pools.get((*key, again), [])):
             again += 1
         kept = result.model_copy(update={"outcomes": []}) if lean and not result.other_judges else result
-        pools.setdefault((*key, again), []).append((kept, telling(result.outcomes)))
+        pools.setdefault((*key, again), []).append((kept, tally(result.outcomes)))
     return [_entry(pool, str(key[0])) for key, pool in pools.items()]
 
 
-def _entry(pool: list[_Told], table: str) -> Entry:
+def _entry(pool: list[_Counted], table: str) -> Entry:
     pool = sorted(pool, key=lambda one: one[0].seed)
-    return Entry(tuple(result for result, _ in pool), table, tuple(told for _, told in pool))
+    return Entry(tuple(result for result, _ in pool), table, tuple(counts for _, counts in pool))
 
 
 def _table(result: Result) -> str:

@@ -8,7 +8,7 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -147,12 +147,14 @@ def alone(lock: Path, wait: Callable[[], None] = lambda: None) -> Iterator[None]
 
 
 def kept_json(path: Path, make: Callable[[], Any]) -> Any:
-    """Return the JSON data in `path`; `make` must write it where it is not there, or damaged."""
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        make()
-    return json.loads(path.read_bytes())
+    """Return the JSON data that `make` returned when first asked; it is asked again where the file is damaged."""
+    with suppress(OSError, ValueError, RecursionError, KeyError, TypeError):
+        words = json.loads(path.read_bytes())
+        if words["digest"] == catalog.digest(words["data"]):
+            return words["data"]
+    data = make()
+    write_text(path, json.dumps({"digest": catalog.digest(data), "data": data}, allow_nan=False))
+    return data
 
 
 def keep(path: Path, rows: Iterable[BaseModel]) -> None:

@@ -7,7 +7,10 @@ import difflib
 import hashlib
 import json
 import math
+import os
+import signal
 import sys
+import threading
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -29,8 +32,16 @@ def main(path: Path) -> int:
     if "model_args" not in job:
         manager.load([task])
         return 0
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     Path(job["output"]).write_text(json.dumps(_plain(_evaluate(job, task, manager)), allow_nan=False))
     return 0
+
+
+def _end_with_parent() -> None:
+    """Wait until standard input ends: the parent is gone then, and so is everything in this process's group."""
+    while os.read(0, 1024):
+        pass
+    os.killpg(0, signal.SIGKILL)
 
 
 def _evaluate(job: dict[str, Any], task: Any, manager: Any) -> dict[str, Any]:

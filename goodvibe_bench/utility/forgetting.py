@@ -21,9 +21,8 @@ def loss(request: Request, name: str, model: types.Model) -> dict[str, Any]:
     rows = [json.loads(line) for line in lines]
     words = [model.digest, request.dtype, rows, catalog.code_digest("model", "utility")]
     path = store.writable(request.scratch / "utility") / f"loss-{catalog.digest(words)}.json"
-    return share.kept_json(
-        request.share, path, lambda: store.write_text(path, json.dumps(_measure(request, name, rows)))
-    )
+    with store.alone(request.scratch / "locks" / f"{path.stem}.lock"):
+        return share.kept_json(request.share, path, lambda: _measure(request, name, rows))
 
 
 def _measure(request: Request, name: str, rows: list[dict[str, str]]) -> dict[str, Any]:

@@ -6,11 +6,13 @@ It neither picks tasks nor compares models, and lm-eval's own request cache is n
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -77,7 +79,9 @@ def evaluate(request: Request, name: str, model: types.Model, task: str, show: S
     folder = store.writable(request.scratch / "utility").resolve()
     path = folder / f"{catalog.digest(words)}.json"
     job, title = _job(request, name, task, config), f"{model.trained_by or 'base'} {task}"
-    return share.kept_json(request.share, path, lambda: _run(job, path, folder if config else None, title, show))
+    lock = request.scratch / "locks" / f"{path.stem}.lock"
+    with store.alone(lock, lambda: show.line(f"waiting: another run measures {title}")):
+        return share.kept_json(request.share, path, lambda: _run(job, path, folder if config else None, title, show))
 
 
 def backend(request: Request) -> str:
@@ -120,13 +124,21 @@ def _engine(request: Request) -> dict[str, Any]:
     return {key: value for key, value in named.items() if value is not None} | {"enforce_eager": eager}
 
 
-def _run(job: dict[str, Any], path: Path, offline: Path | None, title: str, show: Show) -> None:
-    """Run a job so that `path` is there whole or not at all; its messages lie beside it while it runs."""
-    words, log, partial = (path.with_suffix(suffix) for suffix in (".job", ".log", ".partial"))
+def _run(job: dict[str, Any], path: Path, offline: Path | None, title: str, show: Show) -> Any:
+    """Return what a job says; its messages lie beside `path` while it runs.
+
+    Its process ends with ours, however that ends, for it reads from us.
+    """
+    words, log, partial = (path.with_suffix(f".{os.getpid()}.{kind}") for kind in ("job", "log", "partial"))
     store.write_text(words, json.dumps(job | {"output": str(partial)}))
     with log.open("wb") as messages:
         process = subprocess.Popen(  # noqa: S603
-            _command(words), stdout=messages, stderr=subprocess.STDOUT, env=_environment(offline)
+            _command(words),
+            stdin=subprocess.PIPE,
+            stdout=messages,
+            stderr=subprocess.STDOUT,
+            env=_environment(offline),
+            start_new_session=True,  # so that a signal to the group reaches all that lm-eval started
         )
         seen = (0, 1)
         show("utility", *seen, title)
@@ -137,17 +149,19 @@ def _run(job: dict[str, Any], path: Path, offline: Path | None, title: str, show
                 seen = now
                 time.sleep(0.5)
         finally:
-            process.kill()
-            process.wait()
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
     if process.returncode or not partial.is_file():
         last = log.read_text(errors="replace").strip().splitlines()[-5:]
         raise RuntimeError(
             "\n".join([f"lm-eval failed on {title} (exit code {process.returncode}), see {log}:", *last])
         )
-    partial.replace(path)
-    for file in (words, log):
+    found = json.loads(partial.read_bytes())
+    for file in (words, log, partial):
         file.unlink()
     show("utility", 1, 1, title)
+    return found
 
 
 def _bar(log: Path) -> tuple[int, int]:
