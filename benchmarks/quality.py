@@ -119,14 +119,17 @@ def table(words: argparse.Namespace) -> None:
     lines = ["| method | over | judge | rate | n | before | after | difference [95%] |", "|" + " --- |" * 8]
     for base in AGAINST:
         for method in methods:
-            if method.partition("[")[0] == base:
+            name, bracket, keys = method.partition("[")
+            same = f"{base}{bracket}{keys}"
+            other = same if same in methods else base
+            if name == base or other not in methods:
                 continue
-            for one in compare(side(base, words.folder), side(method, words.folder)).differences:
+            for one in compare(side(other, words.folder), side(method, words.folder)).differences:
                 if one.language != ALL:
                     continue
                 found = one.difference
                 interval = f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
-                cells = [method, base, one.judge, one.rate, str(found.n), f"{100 * one.before:.1f}"]
+                cells = [method, other, one.judge, one.rate, str(found.n), f"{100 * one.before:.1f}"]
                 lines += ["| " + " | ".join([*cells, f"{100 * one.after:.1f}", interval]) + " |"]
     sys.stdout.write("\n".join(lines) + "\n")
 

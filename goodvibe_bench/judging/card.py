@@ -52,14 +52,16 @@ def card_text(card: Card) -> str:
 
 def _data(card: Card) -> list[str]:
     if not card.data:
-        return ["It learned from nothing of ours."]
+        return [
+            "It was not fitted to data of ours itself. What the members of a vote learned from is on their own cards."
+        ]
     lines = ["## Data", "", "| source | licence | learned from | calibrated on | digest |", "|" + " --- |" * 5]
     lines += [
         f"| {name} | {row.get('license', 'not said')} | {row['learn']} | {row['calibration']} | {row['digest']} |"
         for name, row in card.data.items()
     ]
     lines += ["", "Snippets, half of them secure and half insecure."]
-    lines.append("Within a task no near twin is in two parts; between tasks and files twins were not looked for.")
+    lines.append("Within a task no near twin is in two parts; `ls tasks --audit` looks between tasks, none with files.")
     if "trained_on" in card.recipe and card.recipe["trained_on"] != sum(row["learn"] for row in card.data.values()):
         lines.append(
             f"{card.recipe['trained_on']} were trained on: families short enough to be read whole, and their copies."

@@ -26,6 +26,8 @@ class View(Noun):
     corrected_rate: CorrectedRate
     gain: PairedDifference | None
     """Of secure outcomes over the base's on the same prompts; None where there is no base with these judges."""
+    harm: PairedDifference | None
+    """The same of insecure outcomes: a model that writes more code can win in both."""
     agreement: Agreement | None
     """With the first judge, on the labels of usable samples; None for the first itself, and where none is shared."""
 
@@ -47,7 +49,8 @@ def views(judges: Sequence[Mapping[str, Any]], rows: Sequence[Row], pairs: Seque
                 judge=judge["name"],
                 secure_rate=estimates(own)["secure_rate"],
                 corrected_rate=corrected(own, instrument.calibrations(judge)),
-                gain=_gain(before, after) if pairs else None,
+                gain=_more(Outcome.SECURE, before, after) if pairs else None,
+                harm=_more(Outcome.INSECURE, before, after) if pairs else None,
                 agreement=_agreement(rows, own) if place else None,
             )
         )
@@ -55,21 +58,25 @@ def views(judges: Sequence[Mapping[str, Any]], rows: Sequence[Row], pairs: Seque
 
 
 def flag(found: Sequence[View]) -> str:
-    """Return which judges alone see a proven gain (interval above 0), or "" where all or none do."""
-    gains = [(view.judge, view.gain) for view in found if view.gain is not None]
-    seers = [judge for judge, gain in gains if gain.low > 0]
-    return f"gain seen by {', '.join(seers)} only" if 0 < len(seers) < len(gains) else ""
+    """Return which judges alone see a proven gain (interval above 0), and which prove more insecure code beside one.
+
+    "" where all or none see a gain, and none of them harm.
+    """
+    known = [view for view in found if view.gain is not None]
+    seers = [view.judge for view in known if view.gain is not None and view.gain.low > 0]
+    harmed = [view.judge for view in known if view.harm is not None and view.harm.low > 0]
+    words = [f"gain seen by {', '.join(seers)} only"] if 0 < len(seers) < len(known) else []
+    words += [f"more insecure code too, by {', '.join(harmed)}"] if seers and harmed else []
+    return "; ".join(words)
 
 
 def _of(rows: Sequence[Row], judge: str, place: int) -> list[Row]:
     return instrument.seen_by(rows, judge) if place else list(rows)
 
 
-def _gain(before: Sequence[Row], after: Sequence[Row]) -> PairedDifference:
+def _more(outcome: Outcome, before: Sequence[Row], after: Sequence[Row]) -> PairedDifference:
     both = zip(before, after, strict=True)
-    return paired_difference(
-        [(family(new), old["outcome"] == Outcome.SECURE, new["outcome"] == Outcome.SECURE) for old, new in both]
-    )
+    return paired_difference([(family(new), old["outcome"] == outcome, new["outcome"] == outcome) for old, new in both])
 
 
 def _agreement(first: Sequence[Row], other: Sequence[Row]) -> Agreement | None:

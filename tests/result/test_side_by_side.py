@@ -79,3 +79,10 @@ def test_a_base_with_other_settings_will_do_where_there_is_none_with_the_same() 
     assert _base(after, [BEFORE]) == [BEFORE]
     exact = BEFORE.model_copy(update={"config": {"limit": 20}})
     assert _base(after, [BEFORE, exact]) == [exact]
+
+
+def test_a_gain_that_comes_with_more_insecure_code_is_flagged() -> None:
+    unusable = outcomes(unusable=30)
+    before = two_judges(with_other(unusable, [Outcome.UNUSABLE] * 30))
+    rows = with_other(outcomes(secure=30), [YES] * 15 + [NO] * 15)
+    assert _flag(two_judges(rows, method="tuned"), before) == "more insecure code too, by k"
