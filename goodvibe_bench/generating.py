@@ -144,14 +144,7 @@ def generate(
     runs at once one draws, and the other waits for it.
     """
     prompts = [prompt for task in tasks for prompt in task.prompts]
-    words = [model.digest, request.dtype, request.sampling.model_dump(), request.backend, catalog.plain(prompts)]
-    words += (
-        [(request.engine or Engine()).deciding(), versions(request), adapter is not None]
-        if request.backend == VLLM
-        else []
-    )
-    words += [catalog.versions("torch", "transformers", "tokenizers")] if request.backend != SERVED else []
-    key = catalog.digest([*words, catalog.code_digest("model", "generator", "engine")])
+    key = _key(request, model, prompts, adapter)
     url = None if request.backend == SERVED else request.share  # another machine's localhost is another server
     path = store.writable(request.scratch / "completions") / f"{key}.jsonl"
     wanted = [(prompt.id, attempt) for prompt in prompts for attempt in range(request.sampling.attempts)]
@@ -179,6 +172,16 @@ def generate(
     found = [drawn[sample] for sample in wanted]
     _say_failed(found, show)
     return found
+
+
+def _key(request: Request, model: types.Model, prompts: Sequence[types.Prompt], adapter: Path | None) -> str:
+    """Return a digest of all that decides the answers."""
+    words = [model.digest, request.dtype, request.sampling.model_dump(), request.backend, catalog.plain(prompts)]
+    if request.backend == VLLM:
+        words += [(request.engine or Engine()).deciding(), versions(request), adapter is not None]
+    if request.backend != SERVED:
+        words.append(catalog.versions("torch", "transformers", "tokenizers"))
+    return catalog.digest([*words, catalog.code_digest("model", "generator", "engine")])
 
 
 def _take(completion: Completion, drawn: dict[tuple[str, int], Completion], path: Path) -> None:

@@ -144,6 +144,8 @@ def plan(
         if facts and facts.paper and column:
             found = replace(found, paper_millions=facts.paper[column])
             notes += _difference(config, found, trainer.content.tuner, facts)
+        if facts and facts.paper:
+            notes += _with_head(config, found, trainer.content.tuner)
         plans.append(found)
         notes += [f"{trainer.name}: {note}" for note in _assumptions(trainer.content, work)]
     if facts and facts.paper_pflops:
@@ -230,6 +232,17 @@ def _difference(config: Any, found: Plan, spec: TunerSpec, facts: Facts) -> list
             else "and which modules and clusters it counts is a guess"
         )
     return [f"{found.method}: {ours:.3f} million trained, the paper prints {printed}: {why}."]
+
+
+def _with_head(config: Any, found: Plan, spec: TunerSpec) -> list[str]:
+    """Return a line with what the paper counts where nothing is clustered: the LM head's rows too."""
+    if not isinstance(spec, GoodVibeSpec) or spec.clusters is not None or spec.top_layers is not None:
+        return []
+    rows = spec.top_k * config.get_text_config().hidden_size
+    return [
+        f"{found.method}: {found.trainable_parameters + rows:,} with {spec.top_k} rows of the LM head, which the paper "
+        "counts and nothing here trains."
+    ]
 
 
 def _assumptions(definition: TrainerDefinition, work: Workload) -> list[str]:

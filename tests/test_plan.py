@@ -98,3 +98,8 @@ def test_json_has_every_method(call: Call) -> None:
 def test_the_wheel_carries_the_models() -> None:
     text = (catalog.root() / "pyproject.toml").read_text()
     assert 'models = "goodvibe_bench/definitions/models"' in text
+
+
+def test_without_clusters_the_papers_count_with_the_lm_head_is_printed() -> None:
+    _, notes = plan.plan("codellama-7b-instruct", ("goodvibe-no-clusters",), plan.Workload())
+    assert any("57,139,200 with 50 rows of the LM head" in note for note in notes)

@@ -7,6 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -197,8 +198,11 @@ def fit(
     scratch: Path,
     progress: Callable[[int, int, float], None] = lambda step, steps, loss: None,
     report_to: str | None = None,
+    peak: Callable[[], int] | None = None,
 ) -> Account:
     """Train `model` in place on `examples` and return the account.
+
+    `peak` tells the most memory so far, of all that is to be counted; the loop's own is measured where it is None.
 
     Batches are grouped by length; a step's loss is the mean over all its loss parts, whatever the micro-batches and
     processes. A checkpoint in `scratch` is gone on from, to the same final weights. Raises FloatingPointError on a
@@ -217,7 +221,7 @@ def fit(
     loop.objective, loop.account, loop.halving = objective, account, Halving("training")
     loop.model_accepts_loss_kwargs = True
     model.train()
-    with peak_memory(model.device) as peak:
+    with nullcontext(peak) if peak is not None else peak_memory(model.device) as highest:
         done = loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     model.eval()
     if not all(_finite(weight) for weight in model.parameters() if weight.requires_grad):
@@ -225,7 +229,7 @@ def fit(
     _gather(account)
     account.seconds = time.monotonic() - watch.started
     account.steps = int(done.global_step)
-    account.peak_memory_bytes = max(account.peak_memory_bytes, peak())
+    account.peak_memory_bytes = max(account.peak_memory_bytes, highest())
     return account
 
 

@@ -21,7 +21,7 @@ from goodvibe_bench.objective.training import Training
 from goodvibe_bench.trainer import cost, meta_step, processes, shards
 from goodvibe_bench.trainer.definition import ADAPTER, TrainerDefinition
 from goodvibe_bench.trainer.loop import Account, fit
-from goodvibe_bench.trainer.memory import device_name, needs_checkpointing
+from goodvibe_bench.trainer.memory import device_name, needs_checkpointing, peak_memory
 from goodvibe_bench.trainer.neurons import FoundNeurons, find_neurons
 from goodvibe_bench.trainer.top import hidden_below, top_only
 from goodvibe_bench.tuner.attach import Attached, attach, fold
@@ -65,20 +65,21 @@ def train(
     objective = SftObjective(loaded.tokenizer, training.max_length)
     examples = _examples(objective, pairs)
     quicken(loaded.model, max(len(row["input_ids"]) for row in examples))
-    if training.checkpointing == "auto":
-        training = training.model_copy(update={"checkpointing": _too_big(loaded, spec, examples, training)})
+    training = _settled(training, loaded, spec, examples)
     details: dict[str, Any] = {"left_out_too_long": len(pairs) - len(examples), "training": training.model_dump()}
     details |= {"device": device_name(loaded.device), "processes": processes.count()}
     scratch.mkdir(parents=True, exist_ok=True)
-    found = None
-    if isinstance(spec, GoodVibeSpec):
-        path = scratch / "neurons.safetensors"
-        found = find_neurons(loaded, spec, labelled(pairs), path, seed=seed, progress=progress)
-        details |= found.figures
-    total = parameter_count(loaded.model)
-    attached = attach(loaded.model, spec, found.selection if found else None, seed)
-    trainable = attached.trainable()
-    account, below = _fit(attached, objective, examples, training, seed, scratch / "trainer", progress, report_to)
+    found, total = None, parameter_count(loaded.model)
+    with peak_memory(loaded.device) as peak:  # of attribution, of what the tuner adds, and of the loop
+        if isinstance(spec, GoodVibeSpec):
+            path = scratch / "neurons.safetensors"
+            found = find_neurons(loaded, spec, labelled(pairs), path, seed=seed, progress=progress)
+            details |= found.figures
+        attached = attach(loaded.model, spec, found.selection if found else None, seed)
+        trainable = attached.trainable()
+        account, below = _fit(
+            attached, objective, examples, training, seed, scratch / "trainer", progress, report_to, peak
+        )
     loaded.model, fold_error = _take_off(attached, scratch / ADAPTER)
     shutil.rmtree(scratch / "trainer", ignore_errors=True)
     return _report(
@@ -92,6 +93,15 @@ def train(
         fold_error=fold_error,
         details=details,
     )
+
+
+def _settled(
+    training: Training, loaded: Loaded, spec: FullSpec | LoraSpec | GoodVibeSpec, examples: list[dict[str, Any]]
+) -> Training:
+    """Return the settings with checkpointing on or off in place of "auto"."""
+    if training.checkpointing != "auto":
+        return training
+    return training.model_copy(update={"checkpointing": _too_big(loaded, spec, examples, training)})
 
 
 def _too_big(
@@ -115,6 +125,7 @@ def _fit(
     scratch: Path,
     progress: Progress,
     report_to: str | None,
+    peak: Callable[[], int],
 ) -> tuple[Account, list[tuple[int, int]]]:
     """Run the loop, on the top layers alone where the spec says so; return also the shapes of the passes below them."""
     started, below = time.monotonic(), []
@@ -132,6 +143,7 @@ def _fit(
             scratch=scratch,
             progress=lambda step, steps, loss: progress("train", step, steps, f"loss {loss:.3f}"),
             report_to=report_to,
+            peak=peak,
         )
     account.seconds += below_seconds
     return account, below
