@@ -35,8 +35,9 @@ class Difference(Noun):
 
 @dataclass(frozen=True)
 class Reproduction:
-    """The result made again, its file, and all differences."""
+    """The result made again, its file, and all differences from the one before."""
 
+    before: Result
     result: Result
     path: Path
     differences: list[Difference]
@@ -73,7 +74,7 @@ def reproduce(
         for name in DRAWN:
             shutil.rmtree(own / name, ignore_errors=True)
     found = [*differences(before, after), *_texts(_records(path), _records(written))]
-    return Reproduction(after, written, found)
+    return Reproduction(before, after, written, found)
 
 
 def _trainer(result: Result, path: Path) -> catalog.Definition[TrainerDefinition]:

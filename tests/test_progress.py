@@ -23,6 +23,17 @@ def test_without_a_terminal_progress_is_plain_lines():
     assert "\x1b" not in text.getvalue()
 
 
+@pytest.mark.parametrize("colour", [False, True])
+def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch, colour: bool):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    if not colour:
+        monkeypatch.setenv("NO_COLOR", "1")
+    text = io.StringIO()
+    with Show(Console(file=text, width=80, force_terminal=True, color_system="standard")) as show:
+        show("train", 1, 4, "loss 0.5")
+    assert bool(re.search(r"\x1b\[(\d+;)*(3[0-7]|9[0-7])", text.getvalue())) is colour
+
+
 def test_time_left_counts_a_batch_by_what_its_parts_took():
     show, text = lines()
     show("generate", 1, 5, seconds=10)

@@ -38,12 +38,12 @@ def reproduce(
     if as_json:
         say(json.dumps({"equal": found.equal, "result": str(found.path), "differences": rows}, indent=1))
     else:
-        _print(rows, len(found.result.outcomes), found.equal)
+        _print(rows, len(found.result.outcomes), found.equal, utility=bool(found.before.utility))
     if not found.equal:
         sys.exit(3)
 
 
-def _print(rows: list[dict[str, Any]], samples: int, equal: bool) -> None:
+def _print(rows: list[dict[str, Any]], samples: int, equal: bool, utility: bool) -> None:
     if rows:
         cells = [[row["kind"], row["what"], *(str(row[side])[:WIDTH] for side in ("before", "after"))] for row in rows]
         print_table("What differs", ["kind", "what", "before", "now"], cells[:SHOWN])
@@ -54,3 +54,5 @@ def _print(rows: list[dict[str, Any]], samples: int, equal: bool) -> None:
         if equal
         else f"not reproduced: of {samples} samples some differ"
     )
+    if utility:
+        say("Its utility was not measured again: `run --utility` does that.")

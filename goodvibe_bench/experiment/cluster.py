@@ -9,7 +9,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
@@ -28,6 +28,10 @@ from goodvibe_bench.types import Noun, Result
 
 PASSED_ON = ("GOODVIBE_BENCH_DATA", "GOODVIBE_BENCH_CACHE", "HF_HUB_OFFLINE", "HF_ENDPOINT", "TOKENIZERS_PARALLELISM")
 """Variables that a cell needs on every machine; HF_TOKEN is not among them, since a cluster's logs are read by many."""
+
+
+BETWEEN_SIGNS = 5.0
+"""Seconds between two signs that cells are under way."""
 
 
 class Cluster(Noun):
@@ -60,6 +64,7 @@ def execute(cells: Sequence[Cell], show: Show, cluster: Cluster) -> tuple[Answer
 
     Raises UsageError where Ray is not installed or there is no cluster at the address.
     """
+    _check_gpus(cells, cluster)
     fetch(cells)
     found = answers(cells, current=True)
     send(cells, found)
@@ -68,8 +73,14 @@ def execute(cells: Sequence[Cell], show: Show, cluster: Cluster) -> tuple[Answer
     left = [cell for cell in cells if cell.key not in found]
     if left:
         with _connected(cluster) as ray:
-            for number, (cell, result) in enumerate(_ended(ray, left, cluster), 1):
-                show("cells", number, len(left), cell.words)
+            done = 0
+
+            def tell(under_way: int) -> None:
+                show("cells", done, len(left), f"{under_way} to come or under way")
+
+            for cell, result in _ended(ray, left, cluster, tell):
+                done += 1
+                show("cells", done, len(left), cell.words)
                 if isinstance(result, Failure):
                     show.line(f"failed: {cell.words}: {result.why}")
                     failures.append(result)
@@ -109,8 +120,21 @@ def _check_address(address: str | None) -> None:
         ) from error
 
 
-def _ended(ray: Any, cells: Sequence[Cell], cluster: Cluster) -> Iterator[tuple[Cell, Result | Failure]]:
-    """Give every cell as it ends, with its result or why it has none."""
+def _check_gpus(cells: Sequence[Cell], cluster: Cluster) -> None:
+    """Raise UsageError where a cell's engine wants more GPUs than Ray would give the cell."""
+    for engine in (cell.request.engine for cell in cells):
+        wanted = engine.tensor_parallel_size * engine.data_parallel_size if engine else 1
+        if wanted > max(cluster.gpus, 1):
+            raise UsageError(
+                f"tensor_parallel_size x data_parallel_size = {wanted}, and a cell has {cluster.gpus} GPUs: "
+                f"--cell-gpus {wanted}"
+            )
+
+
+def _ended(
+    ray: Any, cells: Sequence[Cell], cluster: Cluster, tell: Callable[[int], None]
+) -> Iterator[tuple[Cell, Result | Failure]]:
+    """Give every cell as it ends, with its result or why it has none; `tell` how many have not, now and then."""
     tasks: dict[Any, Cell] = {}
     groups: dict[Any, Any] = {}
     for cell in cells:
@@ -118,7 +142,11 @@ def _ended(ray: Any, cells: Sequence[Cell], cluster: Cluster) -> Iterator[tuple[
         reference = ray.remote(run_cell).options(name=cell.words, **options).remote(vars(_order(cell)))
         tasks[reference], groups[reference] = cell, group
     while tasks:
-        (reference, *_), _ = ray.wait(list(tasks), num_returns=1)
+        ended, _ = ray.wait(list(tasks), num_returns=1, timeout=BETWEEN_SIGNS)
+        if not ended:
+            tell(len(tasks))
+            continue
+        (reference,) = ended
         cell = tasks.pop(reference)
         yield cell, _result(ray, reference, cell)
         if groups[reference] is not None:

@@ -40,6 +40,8 @@ def check(request: Request, show: Show) -> None:
         raise UsageError(
             "--utility needs a model's weights, and --backend openai has none. Use --backend transformers."
         )
+    if request.backend == "vllm" and backend(request) == "hf":
+        show.line("utility: lm-eval knows vLLM's CPU build by no name, so transformers runs the models there")
     for task in request.utility:
         if local_config(task, request.data) is None:
             show.line(f"utility: looking for the data of {task}")

@@ -53,6 +53,13 @@ def test_without_ray_the_way_to_it_is_told(call: Call, tmp_path: Path) -> None:
     assert 'pip install "goodvibe-bench[ray]"' in err
 
 
+def test_an_engine_that_wants_more_gpus_than_its_cell_has_is_refused(call: Call, tmp_path: Path) -> None:
+    words = ("--engine", "ray", "--backend", "vllm", "--model_args", "tensor_parallel_size=4", "--cell-gpus", "2")
+    code, _, err = call("experiment", bare(tmp_path), *reduced(tmp_path, *words))
+    assert code == 2
+    assert "--cell-gpus 4" in err
+
+
 @needs_ray
 def test_an_address_where_nobody_listens_is_refused_at_once(call: Call, tmp_path: Path) -> None:
     with socket.socket() as taken:
