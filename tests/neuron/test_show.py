@@ -7,6 +7,7 @@ import torch
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.neuron import selection, show, store
 from goodvibe_bench.neuron.attribution import Profiles
+from tests.conftest import Call
 from tests.neuron.test_store import NAMES, note, written
 
 
@@ -121,3 +122,13 @@ def test_too_many_panels_are_refused(tmp_path: Path):
     file = stored(tmp_path, {name: torch.rand(4, 5) for name in names})
     with pytest.raises(UsageError, match="13 modules match"):
         show.draw(file, ["q_proj"], tmp_path / "f.png")
+
+
+def test_the_command_prints_a_row_a_module_and_draws(call: Call, file: store.NeuronFile, tmp_path: Path):
+    code, out, err = call(
+        "neurons", "show", str(tmp_path / "n.safetensors"), "--modules", "q_proj", "--figure", str(tmp_path / "n.svg")
+    )
+    assert code == 0, err
+    assert out.count("q_proj") >= 3
+    assert "k_proj" not in out
+    assert ElementTree.parse(tmp_path / "n.svg").getroot().tag.endswith("svg")
