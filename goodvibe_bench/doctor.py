@@ -36,7 +36,7 @@ KEYS = ("HF_TOKEN", "OPENAI_API_KEY")
 """Environment variables of which only this is told: set or not set."""
 OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
 """Environment variables that keep huggingface_hub from the network."""
-PARTS = ("models", "completions", "verdicts")
+PARTS = ("models", "attribution", "completions", "verdicts")
 """The scratch folder's parts."""
 LITTLE_DISK_BYTES = 5 * 2**30
 """Below this a warning: checkpoints of a training are several times the size of the model."""

@@ -19,7 +19,7 @@ from goodvibe_bench.run import run
 from goodvibe_bench.trainer.definition import TrainerDefinition
 from goodvibe_bench.types import Noun, Record, Result
 
-DRAWN = ("models", "completions", "verdicts", "locks")
+DRAWN = ("models", "attribution", "completions", "verdicts", "locks")
 """What a run keeps in its scratch folder."""
 LOSSES = ("trainable_parameters", "examples", "steps", "tokens", "padded_tokens", "first_loss", "last_loss")
 

@@ -105,6 +105,7 @@ def _train_into(
 ) -> None:
     """Train and save to `folder`; unfinished work lies in a folder beside it, from which the next try goes on."""
     from goodvibe_bench.model.load import load, save
+    from goodvibe_bench.trainer import readings
     from goodvibe_bench.trainer.train import train as train_model
 
     loaded = load(
@@ -119,6 +120,7 @@ def _train_into(
         scratch=partial,
         progress=show,
         report_to=request.report_to,
+        readings=request.scratch / readings.FOLDER,
     )
     if processes.is_first():
         if folder.exists():

@@ -133,7 +133,7 @@ def words(zygote: Zygote) -> list[str]:
 
 
 STAGES = {
-    "train: neurons": r"/models/\.partial-[^/]*(/neurons|/\.partial-)",
+    "train: neurons": r"/attribution|/models/\.partial-[^/]*(/neurons|/\.partial-)",
     "train: checkpoints": r"/models/\.partial-[^/]*/trainer",
     "train: model": r"/models|/locks/tiny--",
     "generate": r"/completions|/locks/",

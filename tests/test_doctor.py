@@ -121,7 +121,7 @@ def test_where_no_features_are_told_there_are_none(tmp_path: Path) -> None:
 
 def test_the_scratch_folders_parts_have_their_sizes_and_no_folder_is_made(tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
-    assert [fact.text for fact in doctor.disk(scratch)][1:] == ["nothing yet"] * 3
+    assert [fact.text for fact in doctor.disk(scratch)][1:] == ["nothing yet"] * 4
     assert not scratch.exists()
     (scratch / "models" / "one").mkdir(parents=True)
     (scratch / "models" / "one" / "weights").write_bytes(b"0" * 2**20)

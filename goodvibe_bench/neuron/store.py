@@ -67,7 +67,7 @@ def write(path: Path, selection: Selection, profiles: Profiles, note: dict[str, 
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix=".safetensors")
     os.close(handle)
     try:
-        words = note | {"content": _digest(tensors)}
+        words = note | {"content": digest_tensors(tensors)}
         save_file(tensors, partial, metadata={key: words[key] for key in NOTE})
         Path(partial).chmod(0o644)
         Path(partial).replace(path)
@@ -91,12 +91,13 @@ def read(path: Path) -> NeuronFile:
     if missing := [f"{name}.{part}" for name in names for part in PARTS if f"{name}.{part}" not in tensors]:
         raise _refusal(path, f"it lacks {', '.join(missing[:3])}")
     found = _parsed(path, names, tensors, note)
-    if note["content"] != _digest(tensors):
+    if note["content"] != digest_tensors(tensors):
         raise _refusal(path, "it was damaged after it was written")
     return found
 
 
-def _digest(tensors: dict[str, torch.Tensor]) -> str:
+def digest_tensors(tensors: dict[str, torch.Tensor]) -> str:
+    """Return 16 hex digits of SHA-256 over names, dtypes, shapes and values."""
     total = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         total.update(f"{name} {tensor.dtype} {tuple(tensor.shape)} ".encode())

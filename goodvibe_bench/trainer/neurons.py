@@ -22,6 +22,7 @@ from goodvibe_bench.model.load import Loaded
 from goodvibe_bench.neuron import attribution, selection, store
 from goodvibe_bench.neuron.attribution import Layers, Profiles
 from goodvibe_bench.objective import verdict
+from goodvibe_bench.trainer import readings
 from goodvibe_bench.tuner.spec import GoodVibeSpec
 from goodvibe_bench.types import Labelled
 
@@ -55,6 +56,7 @@ class _Reading:
     snippets: list[Labelled] = field(default_factory=list)
     tokens: int = 0
     shapes: list[tuple[int, int]] = field(default_factory=list)
+    seconds: float = 0.0
     half_overlap: float = float("nan")
 
 
@@ -65,21 +67,24 @@ def find_neurons(
     path: Path,
     *,
     seed: int,
+    kept: Path | None = None,
     progress: Callable[[str, int, int, str], None] = lambda stage, done, total, text: None,
 ) -> FoundNeurons:
     """Return the selected and clustered rows of the spec's layers, and write them to the neuron file `path`.
 
     A file there with the same key (model, dtype, snippets, template, spec, seed, code) is used instead of reading.
+    Readings in the folder `kept` are taken where they are of the same snippets, whatever is chosen from them.
     """
-    started = time.monotonic()
     sample = [] if spec.attribution == "random" else subsample(snippets, spec.samples, seed)
     key = _key(loaded, spec, sample, seed)
     file = _reusable(path, key)
     reused = file is not None
     if file is None:
-        reading = _read(loaded, spec, sample, seed, progress)
+        reading = _read(loaded, spec, sample, seed, kept, progress)
+        started = time.monotonic()
         chosen = _select(spec, reading.profiles, seed, progress)
-        store.write(path, chosen, reading.profiles, _note(loaded, spec, reading, seed, key, time.monotonic() - started))
+        seconds = reading.seconds + time.monotonic() - started
+        store.write(path, chosen, reading.profiles, _note(loaded, spec, reading, seed, key, seconds))
         file = store.read(path)
     shapes = tuple((int(rows), int(length)) for rows, length in json.loads(file.note["shapes"]))
     return FoundNeurons(
@@ -110,6 +115,7 @@ def _read(
     spec: GoodVibeSpec,
     sample: list[Labelled],
     seed: int,
+    kept: Path | None,
     progress: Callable[[str, int, int, str], None],
 ) -> _Reading:
     """Score the spec's layers on a growing part of `sample` until its halves agree on the rows, or all is read."""
@@ -123,7 +129,7 @@ def _read(
         fresh = [item for item in subsample(sample, count, seed) if item.family not in read]
         if not fresh:
             continue
-        _read_more(loaded, spec, layers, fresh, reading, lambda done: progress("attribute", done, len(sample), ""))
+        _add(reading, fresh, _scored(loaded, spec, layers, fresh, kept, _from(progress, reading, len(sample))))
         families = [item.family for item in reading.snippets]
         reading.half_overlap = selection.overlap_of_halves(reading.profiles, spec.top_k, families)
         if len(families) >= FIRST_SNIPPETS and reading.half_overlap >= spec.enough_overlap:
@@ -132,33 +138,53 @@ def _read(
     return reading
 
 
-def _read_more(
+def _from(progress: Callable[[str, int, int, str], None], reading: _Reading, total: int) -> Callable[[int], None]:
+    """Return what tells how many snippets were read, of those that come after `reading`'s."""
+    before = len(reading.snippets)
+    return lambda done: progress("attribute", before + done, total, "")
+
+
+def _scored(
     loaded: Loaded,
     spec: GoodVibeSpec,
     layers: Layers,
     fresh: list[Labelled],
-    reading: _Reading,
+    kept: Path | None,
     progress: Callable[[int], None],
-) -> None:
-    """Add the scores of the `fresh` snippets, and the cost of reading them, to `reading`."""
+) -> readings.Reading:
+    """Return what the snippets score, from `kept` where it is there."""
     if spec.attribution == "random":
         raise ValueError("random rows read nothing")
-    done = len(reading.snippets)
+    path = kept / readings.name(loaded, spec.attribution, list(layers), fresh) if kept else None
+    known = readings.load(path) if path else None
+    if known is not None:
+        return known
+    started, shapes, tokens = time.monotonic(), [], 0
 
     def count(mask: torch.Tensor) -> None:
-        nonlocal done
-        done += len(mask)
-        reading.tokens += int(mask.sum())
-        reading.shapes.append((mask.shape[0], mask.shape[1]))
-        progress(done)
+        nonlocal tokens
+        tokens += int(mask.sum())
+        shapes.append((mask.shape[0], mask.shape[1]))
+        progress(sum(rows for rows, _ in shapes))
 
     objective = verdict.VerdictObjective(loaded.tokenizer)
     found = attribution.score_profiles(loaded.model, objective, fresh, spec.attribution, layers=layers, on_batch=count)
+    scored = readings.Reading(found, tokens, shapes, time.monotonic() - started)
+    if path:
+        readings.save(path, scored)
+    return scored
+
+
+def _add(reading: _Reading, fresh: list[Labelled], scored: readings.Reading) -> None:
+    """Add the scores of the `fresh` snippets, and the cost of reading them, to `reading`."""
     before = reading.profiles
     reading.profiles = {
-        name: torch.cat([before[name], profile]) if before else profile for name, profile in found.items()
+        name: torch.cat([before[name], profile]) if before else profile for name, profile in scored.profiles.items()
     }
     reading.snippets += fresh
+    reading.tokens += scored.tokens
+    reading.shapes += scored.shapes
+    reading.seconds += scored.seconds
 
 
 def _select(
@@ -192,8 +218,8 @@ def _key(loaded: Loaded, spec: GoodVibeSpec, sample: list[Labelled], seed: int) 
             "model": [loaded.noun.digest, loaded.noun.adapter],
             "dtype": str(loaded.model.dtype),
             "attention": loaded.model.config._attn_implementation,
-            "template": _template(loaded),
-            "data": _data(sample),
+            "template": readings.template(loaded),
+            "data": readings.data(sample),
             "spec": spec.model_dump(mode="json", exclude=unread),
             "seed": seed,
             "code": [inspect.getsource(module) for module in (linears, attribution, selection, store, verdict)],
@@ -205,8 +231,8 @@ def _note(loaded: Loaded, spec: GoodVibeSpec, reading: _Reading, seed: int, key:
     overlap = reading.half_overlap
     return {
         "model": loaded.noun.digest,
-        "data": _data(reading.snippets),
-        "template": _template(loaded),
+        "data": readings.data(reading.snippets),
+        "template": readings.template(loaded),
         "dtype": str(loaded.model.dtype).removeprefix("torch."),
         "attribution": spec.attribution,
         "samples": str(len(reading.snippets)),
@@ -217,14 +243,6 @@ def _note(loaded: Loaded, spec: GoodVibeSpec, reading: _Reading, seed: int, key:
         "half_overlap": f"{overlap:.4f}" if math.isfinite(overlap) else "",
         "key": key,
     }
-
-
-def _template(loaded: Loaded) -> str:
-    return catalog.digest(loaded.tokenizer.chat_template)
-
-
-def _data(snippets: list[Labelled]) -> str:
-    return catalog.digest([[item.id, item.code, item.label, item.family] for item in snippets])
 
 
 def _reusable(path: Path, key: str) -> store.NeuronFile | None:

@@ -52,8 +52,11 @@ def train(
     scratch: Path,
     progress: Progress = lambda stage, done, total, text: None,
     report_to: str | None = None,
+    readings: Path | None = None,
 ) -> TrainReport:
     """Train `loaded.model` on the secure sides of `pairs`, fold back, put the plain model in its place; report.
+
+    Attribution's readings are kept in the folder `readings`, and taken from there.
 
     Raises UsageError when there is nothing to train on, FloatingPointError when the loss leaves the finite numbers.
     """
@@ -66,22 +69,19 @@ def train(
     examples = _examples(objective, pairs)
     quicken(loaded.model, max(len(row["input_ids"]) for row in examples))
     training = _settled(training, loaded, spec, examples)
-    details: dict[str, Any] = {"left_out_too_long": len(pairs) - len(examples), "training": training.model_dump()}
-    details |= {"device": device_name(loaded.device), "processes": processes.count()}
+    details = _details(loaded, len(pairs) - len(examples), training)
     scratch.mkdir(parents=True, exist_ok=True)
     found, total = None, parameter_count(loaded.model)
     with peak_memory(loaded.device) as peak:  # of attribution, of what the tuner adds, and of the loop
         if isinstance(spec, GoodVibeSpec):
-            path = scratch / "neurons.safetensors"
-            found = find_neurons(loaded, spec, labelled(pairs), path, seed=seed, progress=progress)
+            snippets, path = labelled(pairs), scratch / "neurons.safetensors"
+            found = find_neurons(loaded, spec, snippets, path, seed=seed, kept=readings, progress=progress)
             details |= found.figures
         attached = attach(loaded.model, spec, found.selection if found else None, seed)
-        trainable = attached.trainable()
-        account, below = _fit(
-            attached, objective, examples, training, seed, scratch / "trainer", progress, report_to, peak
-        )
+        trainable, where = attached.trainable(), scratch / "trainer"
+        account, below = _fit(attached, objective, examples, training, seed, where, progress, report_to, peak)
     loaded.model, fold_error = _take_off(attached, scratch / ADAPTER)
-    shutil.rmtree(scratch / "trainer", ignore_errors=True)
+    shutil.rmtree(where, ignore_errors=True)
     return _report(
         account,
         trainable_parameters=trainable,
@@ -93,6 +93,12 @@ def train(
         fold_error=fold_error,
         details=details,
     )
+
+
+def _details(loaded: Loaded, left_out: int, training: Training) -> dict[str, Any]:
+    """Return what a report tells beside its figures."""
+    where = {"device": device_name(loaded.device), "processes": processes.count()}
+    return {"left_out_too_long": left_out, "training": training.model_dump(), **where}
 
 
 def _settled(

@@ -155,6 +155,32 @@ def test_a_file_made_otherwise_is_not_reused(little: Loaded, tmp_path, many, cha
     assert found(little, tmp_path, many[:10], **changes).reused is False
 
 
+@pytest.mark.parametrize("changes", [{"top_k": 2}, {"clusters": None}, {"min_silhouette": 0.9}], ids=str)
+def test_another_choice_from_the_same_readings_reads_nothing(little: Loaded, tmp_path, many, changes):
+    kept = tmp_path / "kept"
+    find_neurons(little, spec(), many[:10], tmp_path / "a", seed=0, kept=kept)
+    handle = little.model.get_input_embeddings().register_forward_hook(lambda *_: pytest.fail("the model ran"))
+    again = find_neurons(little, spec(**changes), many[:10], tmp_path / "b", seed=0, kept=kept)
+    handle.remove()
+    fresh = find_neurons(little, spec(**changes), many[:10], tmp_path / "c", seed=0)
+    assert (again.figures, again.tokens, again.shapes) == (fresh.figures, fresh.tokens, fresh.shapes)
+    for name, neurons in fresh.selection.items():
+        assert torch.equal(neurons.rows, again.selection[name].rows)
+        assert torch.equal(neurons.scores, again.selection[name].scores)
+
+
+def test_a_damaged_reading_is_read_anew(little: Loaded, tmp_path, many):
+    kept = tmp_path / "kept"
+    first = find_neurons(little, spec(), many[:10], tmp_path / "a", seed=0, kept=kept)
+    (path,) = kept.iterdir()
+    words = bytearray(path.read_bytes())
+    words[-9] ^= 1
+    path.write_bytes(words)
+    again = find_neurons(little, spec(top_k=2), many[:10], tmp_path / "b", seed=0, kept=kept)
+    assert again.tokens == first.tokens
+    assert path.read_bytes() != words
+
+
 def test_other_weights_data_or_templates_are_read_anew(little: Loaded, tmp_path, many):
     found(little, tmp_path, many[:10])
     flipped = [many[0].model_copy(update={"label": 1}), *many[1:10]]
