@@ -1,6 +1,7 @@
 import os
+import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,14 @@ def snippets() -> list[Labelled]:
         Labelled(id=str(i), code="int x = 1;\n" * (i + 1), language="cpp", label=1 if i % 2 else 0, family=str(i // 2))
         for i in range(10)
     ]
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """A process started here obeys SIGINT even where this one was started to ignore it, as in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

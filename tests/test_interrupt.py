@@ -21,14 +21,6 @@ ROOT = Path(__file__).parents[1]
 SETTINGS = {"training.epochs": "20", "training.save_every": "1", "training.max_length": "512"}
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """A process started here obeys SIGINT even where this one was started to ignore it, as in the background."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @contextmanager
 def _started(words: list[str], folder: Path, errors: Path) -> Iterator[subprocess.Popen[str]]:
     """Start the program; at the end it is dead, whatever the test found."""

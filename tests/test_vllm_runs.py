@@ -96,6 +96,7 @@ def _texts(result: Path) -> dict[str, str]:
     return {one.prompt.id: one.completion.text for one in records}
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_the_engine_with_the_run(tmp_path: Path):
     model = tiny_folder(tmp_path / "model", kind="qwen3", head_dim=32)
     (tmp_path / "double.toml").write_text(JUDGE)
