@@ -25,7 +25,9 @@ NAME_LANGUAGE = "Name the language: --language, or `language` in the row; or nam
 _ALIASES: dict[str, Language] = {"c++": "cpp", "cc": "cpp", "cxx": "cpp", "c": "cpp", "golang": "go"}
 _STOPS: dict[str, Stop] = {"length": "length", "max_tokens": "length", "model_length": "length", "error": "error"}
 _STOP_KEYS = ("stop", "stop_reason", "finish_reason")
-_INSTALL = "Inspect logs are read by the inspect_ai package, which is not installed: pip install inspect-ai"
+_INSTALL = (
+    'Inspect logs are read by the inspect_ai package, which is not installed: pip install "goodvibe-bench[inspect]"'
+)
 
 
 @dataclass(frozen=True)

@@ -280,8 +280,30 @@ def test_no_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["log.eval", "log.json"])
 def test_an_inspect_log_names_the_package_that_reads_it(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(json.dumps({"version": 2, "status": "success", "eval": {}}, indent=1))
-    with pytest.raises(UsageError, match="pip install inspect-ai"):
+    with pytest.raises(UsageError, match=r"goodvibe-bench\[inspect\]"):
         read(tmp_path / name, [KNOWN])
+
+
+@pytest.mark.parametrize("form", ["eval", "json"])
+def test_a_log_that_inspect_wrote_is_read(tmp_path: Path, form: Any) -> None:
+    log = pytest.importorskip("inspect_ai.log", reason="needs the extra: inspect")
+    model = pytest.importorskip("inspect_ai.model")
+    output = model.ModelOutput.from_content("m", f"```cpp\n{CODE}\n```", stop_reason="max_tokens")
+    asked = [model.ChatMessageSystem(content="Be brief."), model.ChatMessageUser(content=GREET.text)]
+    sample = log.EvalSample(id=1, epoch=1, input=asked, target="", messages=asked, output=output)
+    spec = log.EvalSpec(
+        created="2026-01-01T00:00:00+00:00",
+        task="t",
+        dataset=log.EvalDataset(),
+        model="openai/gpt",
+        config=log.EvalConfig(),
+    )
+    path = tmp_path / f"log.{form}"
+    log.write_eval_log(log.EvalLog(eval=spec, samples=[sample], status="success"), str(path), format=form)
+    found = read(path, [KNOWN])
+    ((one,),) = (completions for completions in found.completions.values())
+    assert (one.prompt_id, one.stop) == (GREET.id, "length")
+    assert CODE in one.text
 
 
 def test_an_inspect_sample_is_read_with_its_epoch_and_its_stop() -> None:
