@@ -2,26 +2,34 @@
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 PARTIAL = ".partial-"
 """What the name of an unfinished file or folder begins with."""
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write `text` so that the file is there whole or not at all."""
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Give a file to write in place of `path`, whose name it takes at the end; after an error neither is there anew."""
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=PARTIAL)
+    os.close(handle)
     partial = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
+        yield partial
         partial.chmod(0o644)
         partial.replace(path)
-    except BaseException:
+    finally:
         partial.unlink(missing_ok=True)
-        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` so that the file is there whole or not at all, and on the disk."""
+    with whole(path) as partial, partial.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def publish(partial: Path, folder: Path) -> None:

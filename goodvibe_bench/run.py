@@ -7,7 +7,6 @@ under the digest of all that decides it, so the same command goes on where it wa
 import platform
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -282,4 +281,4 @@ def versions() -> dict[str, str]:
     numbers = ("numpy", "scipy", "scikit-learn", "statsmodels", "google-re2")
     parsers = ("tree-sitter", *(f"tree-sitter-{language}" for language in types.LANGUAGES))
     packages = (*models, *numbers, *parsers)
-    return {"python": platform.python_version()} | {package: version(package) for package in packages}
+    return {"python": platform.python_version()} | catalog.versions(*packages)

@@ -8,6 +8,9 @@ import re
 _ORDER = re.compile(r"^(\s*)(:|##)(?=:|\[)", re.MULTILINE)
 """What a CI job's runner takes a line for an order by: "::name::" and "##[name]" at its beginning."""
 
+_ADDRESS = re.compile(r"(https?:/*|\b[a-z][a-z0-9+.-]*:/+)(?:[^\s?#]*@)?([^\s?#]*)[^\s]*", re.IGNORECASE)
+"""An address: its scheme, who asks, the host and path that may be told, and a query."""
+
 
 def printable(text: str) -> str:
     """Return `text` in one line, without control characters and such as reorder or hide: it must not steer a terminal.
@@ -32,4 +35,6 @@ def markdown(text: str) -> str:
 
 def without_secrets(word: str) -> str:
     """Return `word` without user name, password and query, where it is or holds an address."""
-    return re.sub(r"(\b[a-z][a-z0-9+.-]*:/+)(?:[^\s?#]*@)?([^\s?#]*)[^\s]*", r"\1\2", word, flags=re.IGNORECASE)
+    return re.sub(
+        r"(https?:/*|\b[a-z][a-z0-9+.-]*:/+)(?:[^\s?#]*@)?([^\s?#]*)[^\s]*", r"\1\2", word, flags=re.IGNORECASE
+    )

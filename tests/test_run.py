@@ -12,7 +12,7 @@ from goodvibe_bench.generator.sampling import Sampling
 from goodvibe_bench.model import load
 from goodvibe_bench.progress import Show
 from goodvibe_bench.result.store import read_lines, read_result
-from goodvibe_bench.run import Request, run
+from goodvibe_bench.run import Request, run, train_only
 from goodvibe_bench.types import LANGUAGES, Record, Result
 from tests.tiny import tiny_folder
 
@@ -50,6 +50,17 @@ def request_(tmp_path: Path) -> Request:
         output=tmp_path / "results",
         scratch=tmp_path / "scratch",
     )
+
+
+def test_a_report_that_was_changed_on_the_disk_is_trained_anew(request_: Request):
+    short = request_.model_copy(update={"methods": request_.methods[1:], "train_limit": 2})
+    (trained,) = train_only(short, Show(quiet=True))
+    note = Path(trained.name) / "goodvibe.json"
+    whole = json.loads(note.read_text())
+    note.write_text(json.dumps(whole | {"report": whole["report"] | {"trainable_parameters": 1}}))
+    (again,) = train_only(short, Show(quiet=True))
+    assert again.report is not None
+    assert again.report.trainable_parameters == whole["report"]["trainable_parameters"]
 
 
 def test_a_train_limit_caps_the_pairs_of_each_task(request_: Request):

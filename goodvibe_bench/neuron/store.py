@@ -4,8 +4,6 @@ It selects nothing, and it does not decide whether a file may be used again: tra
 """
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
+from goodvibe_bench import disk
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.model.linears import layer_index
 from goodvibe_bench.neuron.attribution import Profiles
@@ -64,15 +63,9 @@ def write(path: Path, selection: Selection, profiles: Profiles, note: dict[str, 
             "width": torch.tensor(profiles[name].shape[1]),
         }
         tensors |= {f"{name}.{part}": found[part].contiguous() for part in PARTS}
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=".partial-", suffix=".safetensors")
-    os.close(handle)
-    try:
-        words = note | {"content": digest_tensors(tensors)}
+    words = note | {"content": digest_tensors(tensors)}
+    with disk.whole(path) as partial:
         save_file(tensors, partial, metadata={key: words[key] for key in NOTE})
-        Path(partial).chmod(0o644)
-        Path(partial).replace(path)
-    finally:
-        Path(partial).unlink(missing_ok=True)
 
 
 def read(path: Path) -> NeuronFile:

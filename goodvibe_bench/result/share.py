@@ -6,7 +6,6 @@ such as a training's checkpoints, is not copied. Without a URL (None) nothing is
 RunError, but a UsageError in `check`.
 """
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -262,11 +261,5 @@ def _put(files: Any, here: Path, there: str) -> None:
 
 def _get(files: Any, there: str, here: Path) -> None:
     """Copy a file so that it is here whole or not at all."""
-    handle, name = tempfile.mkstemp(dir=here.parent, prefix=disk.PARTIAL)
-    os.close(handle)
-    try:
-        files.get_file(there, name)
-        Path(name).chmod(0o644)
-        Path(name).replace(here)
-    finally:
-        Path(name).unlink(missing_ok=True)
+    with disk.whole(here) as partial:
+        files.get_file(there, str(partial))

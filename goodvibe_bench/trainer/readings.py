@@ -4,8 +4,6 @@ clusters needs none anew. It chooses no rows.
 
 import inspect
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,11 +83,5 @@ def save(path: Path, reading: Reading) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     note = {"tokens": str(reading.tokens), "shapes": json.dumps(reading.shapes), "seconds": f"{reading.seconds:.3f}"}
     profiles: dict[str, torch.Tensor] = {key: found.contiguous() for key, found in reading.profiles.items()}
-    handle, partial = tempfile.mkstemp(dir=path.parent, prefix=disk.PARTIAL, suffix=".safetensors")
-    os.close(handle)
-    try:
+    with disk.whole(path) as partial:
         save_file(profiles, partial, metadata=note | {"content": store.digest_tensors(profiles)})
-        Path(partial).chmod(0o644)
-        Path(partial).replace(path)
-    finally:
-        Path(partial).unlink(missing_ok=True)

@@ -19,7 +19,8 @@ def loss(request: Request, name: str, model: types.Model) -> dict[str, Any]:
     """
     lines = (FOLDER / "forgetting.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
-    words = [model.digest, request.dtype, rows, catalog.code_digest("model", "utility")]
+    libraries = catalog.versions("torch", "transformers", "tokenizers")
+    words = [model.digest, request.dtype, rows, catalog.code_digest("model", "utility"), libraries]
     path = store.writable(request.scratch / "utility") / f"loss-{catalog.digest(words)}.json"
     with store.alone(request.scratch / "locks" / f"{path.stem}.lock"):
         return share.kept_json(request.share, path, lambda: _measure(request, name, rows))

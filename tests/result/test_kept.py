@@ -50,6 +50,10 @@ def test_other_questions_have_other_rows_and_a_damaged_file_is_made_anew(paths: 
     for path in (tmp_path / "kept").glob("*.json"):
         path.write_text("[{}]")
     assert _read(paths, tmp_path / "kept") == first
+    for path in (tmp_path / "kept").glob("*.json"):
+        assert '"rank":1' in path.read_text()
+        path.write_text(path.read_text().replace('"rank":1', '"rank":7'))
+    assert _read(paths, tmp_path / "kept") == first, "a bit that flipped is no other rank"
 
 
 def test_few_results_are_not_kept_and_a_folder_that_cannot_be_written_is_no_error(
