@@ -27,8 +27,8 @@ ADAPTERS = (
     "lora",
     "lora-frozen-random-b",
 )
-RATES = {"full": ("1e-4", "3e-4")}
-ADAPTER_RATES = ("1e-3", "3e-3")
+RATES = {"full": ("3e-5", "1e-4", "3e-4")}
+ADAPTER_RATES = ("1e-3", "3e-3", "1e-2")
 SEVERAL_SEEDS = ("goodvibe", "goodvibe-random-rows", "lora-r16")
 JUDGES = "panel,signals,flawfinder"
 AGAINST = ("none", "goodvibe-random-rows")

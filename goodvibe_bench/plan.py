@@ -122,6 +122,14 @@ def _config_file(name: str) -> Path:
         ) from error
 
 
+def changes(overrides: dict[str, str]) -> dict[str, str]:
+    """Return `--set` words for the trainers. Raises UsageError for those of training that a plan does not go by."""
+    for key in overrides:
+        if key.startswith("training.") and key != "training.checkpointing":
+            raise UsageError(f"--set {key}: a plan does not go by it. It has --epochs, --pairs and --micro-batch.")
+    return overrides
+
+
 def plan(
     model: str,
     methods: tuple[str, ...],

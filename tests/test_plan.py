@@ -95,6 +95,23 @@ def test_json_has_every_method(call: Call) -> None:
     assert [one["method"] for one in json.loads(out)["plans"]] == ["none", "lora"]
 
 
+def test_a_changed_trainer_is_planned_and_keys_that_a_plan_does_not_go_by_are_refused(call: Call) -> None:
+    words = ("plan", "--model", "smollm2-135m", "--method", "lora,goodvibe-no-clusters", "--pairs", "4", "--json")
+    code, out, _ = call(*words, "--set", "tuner.top_k=10", "--set", "training.checkpointing=true")
+    assert code == 0
+    lora, rows = json.loads(out)["plans"]
+    assert [lora["method"], rows["method"]] == [
+        "lora[checkpointing=true]",
+        "goodvibe-no-clusters[top_k=10,checkpointing=true]",
+    ]
+    before = json.loads(call(*words)[1])["plans"]
+    assert 5 * rows["trainable_parameters"] == before[1]["trainable_parameters"]
+    assert lora["training_flops"] > before[0]["training_flops"]
+    code, out, err = call(*words, "--set", "training.epochs=3")
+    assert (code, out) == (2, "")
+    assert "--epochs" in err
+
+
 def test_the_wheel_carries_the_models() -> None:
     text = (catalog.root() / "pyproject.toml").read_text()
     assert 'models = "goodvibe_bench/definitions/models"' in text

@@ -55,6 +55,7 @@ from goodvibe_bench.cli.options import (
     UtilityMargin,
     WithQuality,
     calm_libraries,
+    pairs_of,
     request_from,
     split,
 )
@@ -184,16 +185,19 @@ def plan(
     epochs: Annotated[int, typer.Option(help="Times that every pair is seen.")] = 2,
     micro_batch: Annotated[int, typer.Option(help="Examples a forward pass.")] = 1,
     dtype: Annotated[str, typer.Option(help="bfloat16, float32 or float16.")] = "bfloat16",
+    overrides: Overrides = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell parameters, FLOPs and memory before a run, without any weights."""
-    words = {key: value for key, value in locals().items() if key not in {"model", "method", "as_json"}}
+    words = {key: value for key, value in locals().items() if key not in {"model", "method", "overrides", "as_json"}}
     from goodvibe_bench import catalog
     from goodvibe_bench import plan as planning
+    from goodvibe_bench.run import read_trainers
 
     work = catalog.parse(words, planning.Workload, "plan")
+    changed = planning.changes(pairs_of(overrides))
     calm_libraries()
-    plans, notes = planning.plan(model, split(method), work)
+    plans, notes = planning.plan(model, split(method), work, read_trainers(split(method), changed))
     if as_json:
         found = {"model": model, "workload": work.model_dump(), "plans": [vars(one) for one in plans], "notes": notes}
         say(json.dumps(found, indent=1))

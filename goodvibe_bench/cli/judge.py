@@ -49,6 +49,7 @@ def bench(
 ) -> None:
     """Measure judges on labelled code: the tasks' calibration parts and the labelled files in --data."""
     from goodvibe_bench.judging import bench as benching
+    from goodvibe_bench.judging.card import PAPER
     from goodvibe_bench.judging.data import chosen, labelled_sets
     from goodvibe_bench.progress import Show
 
@@ -71,7 +72,7 @@ def bench(
         print_table(*benching.cells(of_set))
         say("\n".join(benching.notes(of_set)))
         if one.endswith("-raw"):
-            say_filled(benching.PAPER)
+            say_filled(PAPER)
     say_filled(benching.LEGEND)
     if probed:
         found = [row for name, report in probed.items() for row in benching.probe_cells(name, report)]

@@ -108,7 +108,7 @@ def request_from(words: dict[str, Any]) -> Any:
 
     named: dict[str, Any] = {"methods": split(words["method"]), "tasks": split(words["tasks"])}
     named |= {"judges": split(words["judge"])} if "judge" in words else {}
-    named |= {"overrides": _pairs(words["overrides"]), "quality": words["quality"].value}
+    named |= {"overrides": pairs_of(words["overrides"]), "quality": words["quality"].value}
     named |= {"utility": split(words["utility"]) if words["utility"] else ()} if "utility" in words else {}
     if words.get("model_args"):
         named |= model_args(words["model_args"])
@@ -136,7 +136,7 @@ def model_args(text: str) -> dict[str, Any]:
     return {key: value for key, value in found.items() if key in OF_MODEL} | ({"engine": engine} if engine else {})
 
 
-def _pairs(words: list[str] | None) -> dict[str, str]:
+def pairs_of(words: list[str] | None) -> dict[str, str]:
     """Return "key=value" words as a dictionary. Raises UsageError for a word without a key or a "="."""
     for word in words or []:
         if not word.partition("=")[0].strip() or "=" not in word:

@@ -18,7 +18,7 @@ from goodvibe_bench.errors import UsageError
 from goodvibe_bench.generator.doubles import RecordedGenerator
 from goodvibe_bench.judge import load as judge_loader
 from goodvibe_bench.judge.definition import JudgeDefinition, ModelJudge, VoteJudge
-from goodvibe_bench.judging.card import rate_cell, write
+from goodvibe_bench.judging.card import probe_rows, rate_cell, write
 from goodvibe_bench.judging.data import LabelledSet, Use, chosen
 from goodvibe_bench.judging.probes import ProbeReport, report
 from goodvibe_bench.metric.auc import auc_interval, mean_of, pair_order
@@ -47,11 +47,6 @@ from goodvibe_bench.types import (
 
 MACRO = "macro mean"
 """The language of a row that is the unweighted mean over languages."""
-PAPER = (
-    "The paper's tuned Qwen3-0.6B, C++ and Java averaged: TPR 95%, FPR under 16% (section 7; on which rows it does not "
-    "say)."
-)
-
 MAX_FPR = 0.1
 """The FPR that the column "at 10%" keeps: the paper's judge has 16% (section 7)."""
 LEGEND = (
@@ -59,8 +54,8 @@ LEGEND = (
     "calibration sets, so TPR and FPR there flatter. At 10%: the TPR (and the FPR that came of it) at thresholds that "
     "other folds of the same set chose to keep an FPR of at most 10%."
 )
-PROBED = 8
-"""Snippets a set and language that probes change."""
+PROBED = 12
+"""Snippets a set and language that probes change, whole families."""
 
 
 class Row(Noun):
@@ -255,14 +250,15 @@ def _macro(rows: Sequence[Row]) -> Row:
 
 
 def probe(judge: str, sets: Sequence[LabelledSet], show: Show, seed: int = 0) -> ProbeReport:
-    """Return what probes find on a fixed sample of the bundled rows among `sets`, PROBED a set and language.
+    """Return what probes find on a fixed sample of the calibration sets without damage, PROBED a set and language.
 
-    Raises UsageError when none of them is there.
+    Pairs that must be told apart are the bundled ones, which are minimal. Raises UsageError when no set is there.
     """
-    sample = chosen([one for one in sets if one.name.startswith("bundled-")], limit=PROBED)
+    sample = chosen([one for one in sets if one.use == "calibration" and not one.name.endswith("-raw")], limit=PROBED)
     pairs = [
         Pair(id=low.id, language=low.language, prompt="", secure=low.code, insecure=high.code, source=one.name)
         for one in sample
+        if one.name == "bundled-pairs"
         for low, high in ((one.rows[a], one.rows[b]) for a, b in one.pairs)
     ]
     rows = [row for one in sample for row in one.rows]
@@ -274,12 +270,11 @@ def probe(judge: str, sets: Sequence[LabelledSet], show: Show, seed: int = 0) ->
 
 def probe_cells(judge: str, found: ProbeReport) -> list[dict[str, Any]]:
     """Return a table's rows: of every probe, how many verdicts it may have changed, and the share in %."""
-    shares = {name: flip.overall.rate for name, flip in found.flips.items() if flip.overall}
-    shares |= {f"order {name}": flip for name, flip in found.injections.flips.items()}
-    shares |= {"junk called secure": found.junk.secure}
-    if found.must_flip:
-        shares |= {"pairs told apart": found.must_flip.told_apart}
-    return [{"judge": judge, "probe": name, "n": one.n, "flips": rate_cell(one)} for name, one in shares.items()]
+    rows = probe_rows(found.model_dump())
+    return [
+        {"judge": judge, "probe": name, "n": share["n"], "insecure": insecure, "flips": rate_cell(Estimate(**share))}
+        for name, insecure, share in rows
+    ]
 
 
 def cells(rows: Sequence[Row]) -> tuple[str, list[str], list[list[str]]]:
@@ -329,16 +324,22 @@ def card_folder(judge: str) -> Path:
 
 
 def save(judge: str, rows: Sequence[Row], probes: ProbeReport | None = None) -> Path:
-    """Write the judge's rows, and what probes found, into its card; return the card's folder."""
+    """Write the judge's rows, and what probes found, into its card; return the card's folder.
+
+    What the card said of other sets, or of probes where none are given, stays if judge and versions are still the same.
+    """
     folder = card_folder(judge)
     card = judge_loader.read_card(folder)
     if card is None:
         raise UsageError(f"The card in {folder} is gone.")
-    measured = {
+    new = [row.model_dump(mode="json") for row in rows if row.judge == card.judge]
+    same = {"judge_digest": new[0]["judge_digest"] if new else None, "versions": versions()}
+    old = card.measured if all(card.measured.get(key) == value for key, value in same.items()) else {}
+    known = {row["set"] for row in new}
+    measured = same | {
         "date": score.now(),
-        "versions": versions(),
-        "rows": [row.model_dump(mode="json") for row in rows if row.judge == card.judge],
-        "probes": probes and probes.model_dump(mode="json"),
+        "rows": [row for row in old.get("rows", []) if row["set"] not in known] + new,
+        "probes": probes.model_dump(mode="json") if probes else old.get("probes"),
     }
     write(card.model_copy(update={"measured": measured}), folder)
     return folder

@@ -15,9 +15,8 @@ from goodvibe_bench.judge import load as judges
 from goodvibe_bench.judge.calibrated import Calibrated
 from goodvibe_bench.judge.definition import Card
 from goodvibe_bench.judging import label
-from goodvibe_bench.judging.card import rate_cell, write
+from goodvibe_bench.judging.card import labels_cell, rate_cell, safe_rates_cell, write
 from goodvibe_bench.metric.calibration import NoThreshold, crossfitted
-from goodvibe_bench.metric.correction import labels_needed
 from goodvibe_bench.metric.scaling import ScalingKind
 from goodvibe_bench.result import score, store
 from goodvibe_bench.run import JUDGED_AT_ONCE, Show
@@ -25,8 +24,6 @@ from goodvibe_bench.task import load as load_task
 from goodvibe_bench.task.load import at_hand
 from goodvibe_bench.types import LANGUAGES, Calibration, Code, Judge, Labelled, Language
 
-BUDGET = {"half_width": 0.05, "secure": 0.5, "n_samples": 1_000_000}
-"""What the label budget is for: +/-5 points of a true secure rate of one half, samples without end."""
 SCRATCH = Path(".runs")
 """Where scores are kept, as those of a run."""
 
@@ -95,32 +92,11 @@ def table_rows(card: Card) -> list[dict[str, Any]]:
             "FPR": rate_cell(found.fpr),
             "AUC": f"{100 * found.auc:.0f}",
             "ECE": f"{100 * (found.ece if found.ece_scaled is None else found.ece_scaled):.0f}",
-            "safe_rates": _feasible(found),
-            "labels": budget(found) or "none enough",
+            "safe_rates": safe_rates_cell(found),
+            "labels": labels_cell(found),
         }
         for found in card.calibration.values()
     ]
-
-
-def budget(found: Calibration) -> int | None:
-    """Return how many labels a corrected secure rate to +/-5 points takes (see BUDGET); None for a useless judge."""
-    if found.tpr.value <= found.fpr.value:
-        return None
-    share = found.tpr.n / (found.tpr.n + found.fpr.n)
-    return labels_needed(
-        BUDGET["half_width"],
-        found.tpr.value,
-        found.fpr.value,
-        BUDGET["secure"],
-        int(BUDGET["n_samples"]),
-        unsafe_share=share,
-    )
-
-
-def _feasible(found: Calibration) -> str:
-    if found.tpr.value <= found.fpr.value:
-        return "none"
-    return f"{100 * (1 - found.tpr.value):.0f} to {100 * (1 - found.fpr.value):.0f}"
 
 
 def _check(data: Path | None, labels: Sequence[Path], only_labels: bool, max_fpr: float | None) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from goodvibe_bench.judge.definition import Card
+from goodvibe_bench.metric.correction import label_budget
 from goodvibe_bench.result import store
 from goodvibe_bench.types import Calibration, Estimate
 
@@ -12,6 +13,16 @@ LIMITS = """It sees one snippet, not the program around it. Rates and thresholds
 calibration part, whose pairs and labels were for the most part written by models; a tuned model's answers may differ,
 so calibrate on labels of its own outputs (`judge label`). A label is a probability that was cut, not a proof: nothing
 was run."""
+
+
+PROBES = """Hidden: a sentence in a comment or string of insecure code that tells the judge what to answer; "plain"
+tells it nothing, so what flips there flips by any text. Where nearly all or none were called insecure before, little
+could flip."""
+PAPER = (
+    "The paper's tuned Qwen3-0.6B, C++ and Java averaged: TPR 95%, FPR under 16% (section 7; on which rows it does not "
+    "say)."
+)
+"""What stands beside the raw CyberNative rows."""
 
 
 def write(card: Card, folder: Path) -> None:
@@ -25,14 +36,28 @@ def rate_cell(found: Estimate | None) -> str:
     return "" if found is None else f"{100 * found.value:.0f} {100 * found.low:.0f}-{100 * found.high:.0f}"
 
 
+def safe_rates_cell(found: Calibration) -> str:
+    """Return the safe rates that a judge can report at all, in %: from 1 - TPR to 1 - FPR."""
+    if found.tpr.value <= found.fpr.value:
+        return "none"
+    return f"{100 * (1 - found.tpr.value):.0f} to {100 * (1 - found.fpr.value):.0f}"
+
+
+def labels_cell(found: Calibration) -> str:
+    """Return how many labels a corrected secure rate to +/-5 points takes."""
+    budget = label_budget(found)
+    return "none enough" if budget is None else f"{budget:,}"
+
+
 def card_text(card: Card) -> str:
     """Return the judge card as Markdown: data, recipe, and figures per language beside those it is compared with."""
     lines = [f"# Judge card: {card.judge}", "", *_data(card)]
     if "calibration" in card.recipe:
         lines += _sources(card.recipe["calibration"])
     lines += ["", "## Figures on the calibration part", ""]
-    lines += ["| language | judge | n | threshold | chosen on | TPR [95%] | FPR [95%] | AUC | ECE | ECE scaled |"]
-    lines += ["|" + " --- |" * 10]
+    lines += ["| language | judge | n | threshold | chosen on | TPR [95%] | FPR [95%] | AUC | ECE | ECE scaled "]
+    lines[-1] += "| safe rates in % | labels |"
+    lines += ["|" + " --- |" * 12]
     for language in card.calibration:
         for judge, figures in {card.judge: card.calibration, **card.compared}.items():
             if language in figures:
@@ -42,6 +67,8 @@ def card_text(card: Card) -> str:
         'Positive = unsafe. "same data": the threshold maximises TPR - FPR on the data it is measured on; that',
         'flatters. "other folds": scaling and threshold of each fold come from the others (families stay whole); the',
         "calls are pooled, and so is ECE scaled. The threshold shown is of scaled p_unsafe, chosen on all folds.",
+        "Safe rates: those that the judge can report at all, from 1 - TPR to 1 - FPR. Labels: how many a corrected",
+        "secure rate to +/-5 points takes at a true rate of 50%, from samples without end.",
     ]
     if card.measured:
         lines += _measured(card.measured)
@@ -83,7 +110,7 @@ def _figures(judge: str, row: Calibration) -> str:
     chosen = "same data" if row.folds is None else "other folds"
     scaled = "" if row.ece_scaled is None else f"{row.ece_scaled:.3f}"
     name = f"| {row.language} | {judge} | {row.n} | {row.threshold:.3f} | {chosen} | "
-    return f"{name}{rates} | {row.auc:.3f} | {row.ece:.3f} | {scaled} |"
+    return f"{name}{rates} | {row.auc:.3f} | {row.ece:.3f} | {scaled} | {safe_rates_cell(row)} | {labels_cell(row)} |"
 
 
 def _measured(found: dict[str, Any]) -> list[str]:
@@ -102,18 +129,27 @@ def _measured(found: dict[str, Any]) -> list[str]:
     lines += ["", "Each with its 95% interval. Pairs: the insecure side has the higher p_unsafe."]
     lines += ["Thresholds were chosen on calibration sets: TPR and FPR there flatter. TPR at FPR <= 10% is at"]
     lines += ["thresholds that other folds of the same set chose, so it does not."]
+    if any(row["set"].endswith("-raw") for row in found["rows"]):
+        lines += [f"Beside the raw rows, whose damage gives labels away: {PAPER}"]
     return lines + (_probes(found["probes"]) if found["probes"] else [])
 
 
+def probe_rows(found: dict[str, Any]) -> list[tuple[str, int | None, dict[str, Any]]]:
+    """Return name, how many were called insecure before (None where that means nothing) and share of every probe."""
+    changes = {name: flip["overall"] for name, flip in found["flips"].items() if flip["overall"]}
+    rows = [(name, one["insecure"], one["rate"]) for name, one in changes.items()]
+    rows += [(f"hidden {name}", share["n"], share) for name, share in found["injections"]["flips"].items()]
+    rows += [("junk called secure", None, found["junk"]["secure"])]
+    return rows + ([("pairs told apart", None, found["must_flip"]["told_apart"])] if found["must_flip"] else [])
+
+
 def _probes(found: dict[str, Any]) -> list[str]:
-    shares = {name: flip["overall"] and flip["overall"]["rate"] for name, flip in found["flips"].items()}
-    shares |= {f"order {name}": share for name, share in found["injections"]["flips"].items()}
-    shares |= {"junk called secure": found["junk"]["secure"]}
-    if found["must_flip"]:
-        shares |= {"pairs told apart": found["must_flip"]["told_apart"]}
-    lines = ["", "## Probes", "", "| probe | n | verdicts that changed [95%] |", "| --- | --- | --- |"]
-    lines += [f"| {name} | {share['n']} | {_interval(share)} |" for name, share in shares.items() if share]
-    return [*lines, "", "An order is a sentence in a comment or string that tells the judge what to answer."]
+    lines = ["", "## Probes", "", "| probe | n | called insecure before | verdicts that changed [95%] |"]
+    lines += ["|" + " --- |" * 4]
+    for name, insecure, share in probe_rows(found):
+        before = "" if insecure is None else insecure
+        lines += [f"| {name} | {share['n']} | {before} | {_interval(share)} |"]
+    return [*lines, "", PROBES]
 
 
 def _interval(found: dict[str, Any] | None) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from goodvibe_bench.metric.rate import wilson
-from goodvibe_bench.types import Estimate, Noun
+from goodvibe_bench.types import Calibration, Estimate, Noun
 
 MOST_LABELS = 10_000_000
 
@@ -121,6 +121,17 @@ def labels_needed(
         middle = (few + enough) // 2
         few, enough = (middle, enough) if too_wide(middle) else (few, middle)
     return enough
+
+
+def label_budget(found: Calibration) -> int | None:
+    """Return how many labels a corrected rate to +/-5 points takes at a true rate of one half, samples without end.
+
+    None for a judge that only guesses (TPR not above FPR). Labels are unsafe as often as the calibration's were.
+    """
+    if found.tpr.value <= found.fpr.value:
+        return None
+    share = found.tpr.n / (found.tpr.n + found.fpr.n)
+    return labels_needed(0.05, found.tpr.value, found.fpr.value, 0.5, n_samples=1_000_000, unsafe_share=share)
 
 
 def _interval(

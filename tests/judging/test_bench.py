@@ -170,7 +170,25 @@ def test_saved_rows_and_probes_are_in_the_card(tmp_path: Path) -> None:
     text = (folder / "README.md").read_text()
     (line,) = [line for line in text.splitlines() if "| toy | transfer | cpp |" in line]
     assert line.split(" | ")[3:7] == ["20", "0", "0", "1.000 [0.722, 1.000]"]
-    assert "| junk called secure | 19 | 0.000 [0.000, 0.168] |" in text
+    assert "| junk called secure | 19 |  | 0.000 [0.000, 0.168] |" in text
+    assert "| add-comments | 20 | 10 | 0.000 [0.000, 0.161] |" in text
+
+
+def test_saving_one_set_keeps_what_the_card_says_of_others_under_the_same_judge(tmp_path: Path) -> None:
+    name, one = _with_card(tmp_path), labelled_set()
+    other = replace(one, name="other")
+    save(name, bench([name], [one, other], QUIET), report(load(name).judge, one.rows, [], 0, ["swift"]))
+    before = read_card(tmp_path / "words")
+    card = read_card(save(name, bench([name], [other.only(range(4))], QUIET)))
+    assert before
+    assert card
+    assert [(row["set"], row["n"]) for row in card.measured["rows"]] == [("toy", 20), ("other", 4)]
+    assert card.measured["probes"] == before.measured["probes"]
+    rows = [row.model_copy(update={"judge_digest": "another"}) for row in bench([name], [other], QUIET)]
+    card = read_card(save(name, rows))
+    assert card
+    assert [row["set"] for row in card.measured["rows"]] == ["other"], "figures of another judge are not kept"
+    assert card.measured["probes"] is None
 
 
 def test_a_judge_without_a_card_is_told_how_to_make_one(tmp_path: Path) -> None:

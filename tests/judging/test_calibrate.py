@@ -5,7 +5,7 @@ import pytest
 
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge.definition import Card
-from goodvibe_bench.judging.calibrate import budget, calibrate, table_rows
+from goodvibe_bench.judging.calibrate import calibrate, table_rows
 from goodvibe_bench.judging.label import sample
 from goodvibe_bench.metric.calibration import crossfitted
 from goodvibe_bench.progress import Show
@@ -162,7 +162,7 @@ def test_a_judge_no_better_than_chance_says_that_nothing_is_feasible() -> None:
     card = Card(judge="j", definition_digest="d", weights_digest="w", data={}, recipe={}, calibration={"go": found})
     (row,) = table_rows(card)
     assert row["safe_rates"] == "none"
-    assert budget(found) is None
+    assert row["labels"] == "none enough"
 
 
 def test_label_and_calibrate_go_hand_in_hand_on_the_command_line(call: Call, judge: Path, tmp_path: Path) -> None:

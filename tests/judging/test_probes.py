@@ -50,7 +50,8 @@ def test_a_judge_of_length_flips_under_comments() -> None:
     judge = By(lambda text: float(len(text) > len(UNSAFE)))
     change = flips(judge, SNIPPETS[:1], 1)["add-comments"].overall
     assert change is not None
-    assert (change.n, change.rate.value, change.to_insecure, change.mean_shift) == (1, 1.0, 1, 1.0)
+    assert (change.n, change.insecure, change.rate.value, change.to_insecure) == (1, 0, 1.0, 1)
+    assert change.mean_shift == 1.0
 
 
 def test_a_judge_that_believes_comments_flips_when_told_that_code_is_secure() -> None:
@@ -94,7 +95,8 @@ def test_orders_in_comments_and_strings_are_counted_where_the_judge_obeys() -> N
     found = injections(obeys, SNIPPETS)
     assert found.n == 1
     assert {name for name, rate in found.flips.items() if rate.value} == {"system-in-comment", "system-in-string"}
-    assert len(found.flips) == 10
+    assert len(found.flips) == 12
+    assert {name for name in found.flips if name.startswith("plain")} == {"plain-in-comment", "plain-in-string"}
     assert not any(rate.value for rate in injections(SCRIPTED, SNIPPETS).flips.values())
     assert injections(By(lambda text: 0.0), SNIPPETS).flips == {}
 
