@@ -35,12 +35,15 @@ def tables() -> list[list[str]]:
 
 def _table(cards: dict[str, Any], cell: Any) -> list[str]:
     rows = {name: {(row["set"], row["language"]): row for row in card["rows"]} for name, card in cards.items()}
-    counts = {heading: rows[JUDGES[0]][key]["n"] for heading, key in SETS.items()}
-    lines = ["| judge | " + " | ".join(f"{heading}, n {n}" for heading, n in counts.items()) + " |"]
-    lines += ["|" + " --- |" * (1 + len(SETS))]
+    columns = {
+        f"{heading}, n {rows[JUDGES[0]][key]['n']}": [cell(of_judge[key]) for of_judge in rows.values()]
+        for heading, key in SETS.items()
+    }
+    shown = {heading: column for heading, column in columns.items() if any(column)}
+    lines = ["| judge | " + " | ".join(shown) + " |", "|" + " --- |" * (1 + len(shown))]
     return lines + [
-        f"| {name} | " + " | ".join(cell(of_judge[key]) for key in SETS.values()) + " |"
-        for name, of_judge in rows.items()
+        f"| {name} | " + " | ".join(column[place] for column in shown.values()) + " |"
+        for place, name in enumerate(rows)
     ]
 
 

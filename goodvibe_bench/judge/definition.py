@@ -1,8 +1,8 @@
 """What judges/<name>.toml and judges/<name>/card.json may say. No torch in here."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from goodvibe_bench.objective.training import Training
 from goodvibe_bench.tuner.spec import FullSpec, LoraSpec
@@ -92,6 +92,16 @@ class VoteJudge(Noun):
     """Names, or paths of definitions."""
     rule: Rule
     """Unsafe when any member says so, when half of them or more do, or when the mean of their p_unsafe does."""
+    weights: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = ()
+    """Of the members in the mean, in their order; all alike when empty."""
+
+    @model_validator(mode="after")
+    def _weights_fit(self) -> Self:
+        if self.weights and self.rule != "mean":
+            raise ValueError(f"weights are for the rule 'mean', not {self.rule!r}")
+        if self.weights and len(self.weights) != len(self.judges):
+            raise ValueError(f"{len(self.weights)} weights for {len(self.judges)} judges")
+        return self
 
 
 class JudgeDefinition(Noun):

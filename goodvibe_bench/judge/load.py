@@ -140,7 +140,11 @@ def _vote(definition: Definition, spec: VoteJudge, how: Loading) -> Made:
         names = " -> ".join(step.stem for step in (*how.above, path))
         raise UsageError(f"{definition.path}: the vote is its own member: {names}. Take one of them out of `judges`.")
     members = [load(name, replace(how, above=(*how.above, path))) for name in spec.judges]
-    voters = tuple(vote.Member(m.definition.name, m.judge, m.thresholds) for m in members)
+    weights = spec.weights or [1.0] * len(members)
+    voters = tuple(
+        vote.Member(one.definition.name, one.judge, one.thresholds, weight)
+        for one, weight in zip(members, weights, strict=True)
+    )
     return vote.VoteJudge(definition.name, voters, spec.rule), [m.digest for m in members]
 
 

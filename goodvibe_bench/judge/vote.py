@@ -19,6 +19,8 @@ class Member:
     name: str
     judge: Judge
     thresholds: Mapping[Language, float]
+    weight: float = 1.0
+    """In the mean, relative to the other members'."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,13 @@ class VoteJudge:
             None if vote.p_unsafe is None else centred(vote.p_unsafe, member.thresholds.get(code.language, 0.5))
             for member, vote in zip(self.members, votes, strict=True)
         ]
+        weights = [member.weight for member in self.members]
         silent = [
             f"{member.name}: {vote.reason or 'no answer'}"
             for member, vote in zip(self.members, votes, strict=True)
             if vote.p_unsafe is None
         ]
-        return decide(self.name, code, combine(answers, self.rule), 0.5, "; ".join(silent) or None)
+        return decide(self.name, code, combine(answers, self.rule, weights), 0.5, "; ".join(silent) or None)
 
 
 def centred(p_unsafe: float, threshold: float) -> float:
@@ -54,17 +57,19 @@ def centred(p_unsafe: float, threshold: float) -> float:
     return 0.5 + 0.5 * (p_unsafe - threshold) / (1 - threshold) if threshold < 1 else 1.0
 
 
-def combine(answers: Sequence[float | None], rule: Rule) -> float | None:
+def combine(answers: Sequence[float | None], rule: Rule, weights: Sequence[float] | None = None) -> float | None:
     """Return the members' answers as one probability, or None where it is not known.
 
-    `mean` asks only those who answered. `any` and `majority` are known when the answers that are missing could not
-    have changed the side of 0.5; each missing answer then counts against the side that won.
+    `mean` asks only those who answered, by their `weights` (all alike when None). `any` and `majority` are known when
+    the answers that are missing could not have changed the side of 0.5; each missing answer then counts against the
+    side that won.
     """
     known = [answer for answer in answers if answer is not None]
     if not known:
         return None
     if rule == "mean":
-        return fmean(known)
+        heard = weights and [weight for weight, answer in zip(weights, answers, strict=True) if answer is not None]
+        return fmean(known, heard)
     count, missing = COUNTS[rule], len(answers) - len(known)
     low, high = count([*known, *[0.0] * missing]), count([*known, *[1.0] * missing])
     if (low >= 0.5) != (high >= 0.5):

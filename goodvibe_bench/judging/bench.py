@@ -18,6 +18,7 @@ from goodvibe_bench.errors import UsageError
 from goodvibe_bench.generator.doubles import RecordedGenerator
 from goodvibe_bench.judge import load as judge_loader
 from goodvibe_bench.judge.definition import JudgeDefinition, ModelJudge, VoteJudge
+from goodvibe_bench.judging.calibrate import SCRATCH
 from goodvibe_bench.judging.card import probe_rows, rate_cell, write
 from goodvibe_bench.judging.data import LabelledSet, Use, chosen
 from goodvibe_bench.judging.probes import ProbeReport, report
@@ -54,7 +55,7 @@ LEGEND = (
     "calibration sets, so TPR and FPR there flatter. At 10%: the TPR (and the FPR that came of it) at thresholds that "
     "other folds of the same set chose to keep an FPR of at most 10%."
 )
-PROBED = 12
+PROBED = 8
 """Snippets a set and language that probes change, whole families."""
 
 
@@ -252,7 +253,8 @@ def _macro(rows: Sequence[Row]) -> Row:
 def probe(judge: str, sets: Sequence[LabelledSet], show: Show, seed: int = 0) -> ProbeReport:
     """Return what probes find on a fixed sample of the calibration sets without damage, PROBED a set and language.
 
-    Pairs that must be told apart are the bundled ones, which are minimal. Raises UsageError when no set is there.
+    Scores are kept as those of a run, so that a vote asks its members nothing twice. (`bench` measures speed: it asks
+    anew.) Pairs that must be told apart are the bundled ones, which are minimal. Raises UsageError when none is there.
     """
     sample = chosen([one for one in sets if one.use == "calibration" and not one.name.endswith("-raw")], limit=PROBED)
     pairs = [
@@ -263,7 +265,7 @@ def probe(judge: str, sets: Sequence[LabelledSet], show: Show, seed: int = 0) ->
     ]
     rows = [row for one in sample for row in one.rows]
     languages: list[Language] = [one for one in LANGUAGES if any(row.language == one for row in rows)]
-    fitted = judge_loader.load(judge)
+    fitted = judge_loader.load(judge, judge_loader.Loading(scratch=SCRATCH))
     show.line(f"{judge}: probing {len(rows)} snippets")
     return report(fitted.judge, rows, pairs, seed, languages)
 

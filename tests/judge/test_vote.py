@@ -58,6 +58,13 @@ def test_a_tie_is_unsafe_and_said_so_in_both_rules():
     assert combine([0.4, 0.6], "any") == 0.6
 
 
+def test_weights_are_of_the_mean_and_of_those_who_answered():
+    assert combine([0.1, 0.5], "mean", [1, 3]) == pytest.approx(0.4)
+    assert combine([None, 0.5], "mean", [1, 3]) == 0.5
+    voters = (Member("a", Fixed(0.9), {}), Member("b", Fixed(0.2), {}, weight=3))
+    assert VoteJudge("v", voters, "mean").judge([CODE])[0].p_unsafe == pytest.approx(0.375)
+
+
 def test_who_did_not_answer_is_named():
     assert _vote("any", 0.1, None).reason == "m1: asleep"
 
@@ -99,6 +106,27 @@ def test_a_vote_loads_its_members_and_their_digests_are_in_its_own(tmp_path):
         digests.append(fitted.digest)
         assert fitted.judge.judge([CODE])[0].label == (1 if word == "strcpy" else 0)
     assert digests[0] != digests[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        ('rule = "mean"\nweights = [1]', "1 weights for 2 judges"),
+        ('rule = "mean"\nweights = [1, 0]', "greater than 0"),
+        ('rule = "any"\nweights = [1, 2]', "weights are for the rule 'mean'"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused(tmp_path, words, fault):
+    one = _definition(tmp_path, "one", 'kind = "scripted"\nunsafe_words = ["gets"]')
+    with pytest.raises(UsageError, match=fault):
+        load(_definition(tmp_path, "outer", f'kind = "vote"\njudges = ["{one}", "{one}"]\n{words}'))
+
+
+def test_a_file_s_weights_reach_the_members(tmp_path):
+    for name, word in (("one", "strcpy"), ("two", "gets")):
+        _definition(tmp_path, name, f'kind = "scripted"\nunsafe_words = ["{word}"]')
+    words = f'kind = "vote"\njudges = ["{tmp_path}/one.toml", "{tmp_path}/two.toml"]\nrule = "mean"\nweights = [3, 1]'
+    assert load(_definition(tmp_path, "outer", words)).judge.judge([CODE])[0].p_unsafe == pytest.approx(0.75)
 
 
 def test_a_vote_that_is_its_own_member_is_refused(tmp_path):
