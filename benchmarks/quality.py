@@ -114,8 +114,11 @@ def table(words: argparse.Namespace) -> None:
     """Print every method's rates over all its seeds, and its paired differences over the base and the random rows."""
     from goodvibe_bench.result import store
     from goodvibe_bench.result.compare import ALL, compare, side
+    from goodvibe_bench.result.leaderboard import rows
 
-    methods = sorted({one.method for one in store.read_results([words.folder])})
+    results = store.read_results([words.folder])
+    sys.stdout.write("\n".join(_rates_table(rows(results))) + "\n\n")
+    methods = sorted({one.method for one in results})
     lines = ["| method | over | judge | rate | n | before | after | difference [95%] |", "|" + " --- |" * 8]
     for base in AGAINST:
         for method in methods:
@@ -132,6 +135,17 @@ def table(words: argparse.Namespace) -> None:
                 cells = [method, other, one.judge, one.rate, str(found.n), f"{100 * one.before:.1f}"]
                 lines += ["| " + " | ".join([*cells, f"{100 * one.after:.1f}", interval]) + " |"]
     sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _rates_table(found: list[Any]) -> list[str]:
+    """Return the rates in %, with intervals, the best by the first judge first."""
+    judges = [one.judge for one in found[0]["judges"]]
+    lines = ["| method | n | trained | valid | " + " | ".join(judges) + " |", "|" + " --- |" * (4 + len(judges))]
+    for row in found:
+        rates = [row["valid_rate"], *(one.secure_rate for one in row["judges"])]
+        cells = [f"{100 * one.value:.1f} [{100 * one.low:.0f}, {100 * one.high:.0f}]" for one in rates]
+        lines += [f"| {row['method']} | {row['n']} | {row['trainable_parameters']:,} | " + " | ".join(cells) + " |"]
+    return lines
 
 
 def _all(words: argparse.Namespace, one: Any, jobs: list[Any]) -> None:

@@ -18,6 +18,11 @@ from goodvibe_bench.tuner.spec import FullSpec, GoodVibeSpec, LoraSpec, TunerSpe
 from goodvibe_bench.types import PROJECTIONS, Noun
 
 Column = Literal["full", "lora", "goodvibe"]
+_OPTIONS = {
+    "training.epochs": "--epochs",
+    "training.micro_batch_size": "--micro-batch",
+    "training.max_length": "--tokens-per-pair",
+}
 _COUNTED_LAYERS, _COUNTED_TOKENS = 4, 32
 """Layers and tokens of the step whose FLOPs are counted: few are enough for the ratio."""
 
@@ -123,10 +128,10 @@ def _config_file(name: str) -> Path:
 
 
 def changes(overrides: dict[str, str]) -> dict[str, str]:
-    """Return `--set` words for the trainers. Raises UsageError for those of training that a plan does not go by."""
+    """Return `--set` words for the trainers. Raises UsageError for those that a plan takes as options of its own."""
     for key in overrides:
-        if key.startswith("training.") and key != "training.checkpointing":
-            raise UsageError(f"--set {key}: a plan does not go by it. It has --epochs, --pairs and --micro-batch.")
+        if key in _OPTIONS:
+            raise UsageError(f"--set {key}: a plan takes {_OPTIONS[key]} in its place.")
     return overrides
 
 

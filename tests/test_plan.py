@@ -110,6 +110,7 @@ def test_a_changed_trainer_is_planned_and_keys_that_a_plan_does_not_go_by_are_re
     code, out, err = call(*words, "--set", "training.epochs=3")
     assert (code, out) == (2, "")
     assert "--epochs" in err
+    assert call(*words, "--set", "training.learning_rate=3e-3")[0] == 0, "what changes no cost is no fault"
 
 
 def test_the_wheel_carries_the_models() -> None:

@@ -10,6 +10,7 @@ import typer
 
 from goodvibe_bench.cli.options import AsJson, Data, Quiet, calm_libraries, split
 from goodvibe_bench.cli.printing import print_table, say, say_filled, table
+from goodvibe_bench.errors import UsageError
 
 app = typer.Typer(help="Fit, calibrate and measure judges.", no_args_is_help=True)
 
@@ -52,11 +53,16 @@ def bench(
     from goodvibe_bench.judging.card import PAPER
     from goodvibe_bench.judging.data import chosen, labelled_sets
     from goodvibe_bench.progress import Show
+    from goodvibe_bench.result import store
 
     calm_libraries()
     names = split(judge)
+    if save and limit is not None:
+        raise UsageError("--save and --limit: a card's figures are of whole sets. Leave one of them out.")
     for name in names if save else ():
         benching.card_folder(name)
+    if probes:
+        store.writable(benching.SCRATCH)
     with Show(quiet=quiet) as show:
         at_hand = chosen(labelled_sets(data, show, names, languages=split(languages)), languages=split(languages))
         rows = benching.bench(names, chosen(at_hand, split(sets) if sets else (), limit=limit), show)

@@ -142,7 +142,7 @@ def _vote(definition: Definition, spec: VoteJudge, how: Loading) -> Made:
     members = [load(name, replace(how, above=(*how.above, path))) for name in spec.judges]
     weights = spec.weights or [1.0] * len(members)
     voters = tuple(
-        vote.Member(one.definition.name, one.judge, one.thresholds, weight)
+        vote.Member(one.definition.name, one.judge, one.thresholds, weight, one.digest)
         for one, weight in zip(members, weights, strict=True)
     )
     return vote.VoteJudge(definition.name, voters, spec.rule), [m.digest for m in members]

@@ -21,6 +21,8 @@ class Member:
     thresholds: Mapping[Language, float]
     weight: float = 1.0
     """In the mean, relative to the other members'."""
+    digest: str = ""
+    """Of the member as it is loaded; the vote's own covers it."""
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,8 @@ class Row(Noun):
     seconds: float
     """What the judge took, extraction and loading apart."""
     snippets_per_second: float | None
+    date: str | None = None
+    """When it was saved to a card."""
 
 
 @dataclass
@@ -328,19 +330,21 @@ def card_folder(judge: str) -> Path:
 def save(judge: str, rows: Sequence[Row], probes: ProbeReport | None = None) -> Path:
     """Write the judge's rows, and what probes found, into its card; return the card's folder.
 
-    What the card said of other sets, or of probes where none are given, stays if judge and versions are still the same.
+    What the card said of other sets and languages, or of probes where none are given, stays if judge and versions are
+    still the same; a mean over languages only where all of them are measured anew.
     """
     folder = card_folder(judge)
     card = judge_loader.read_card(folder)
     if card is None:
         raise UsageError(f"The card in {folder} is gone.")
-    new = [row.model_dump(mode="json") for row in rows if row.judge == card.judge]
+    now = score.now()
+    new = [row.model_copy(update={"date": now}).model_dump(mode="json") for row in rows if row.judge == card.judge]
     same = {"judge_digest": new[0]["judge_digest"] if new else None, "versions": versions()}
     old = card.measured if all(card.measured.get(key) == value for key, value in same.items()) else {}
-    known = {row["set"] for row in new}
+    known = {(row["set"], row["language"]) for row in new} | {(row["set"], MACRO) for row in new}
     measured = same | {
-        "date": score.now(),
-        "rows": [row for row in old.get("rows", []) if row["set"] not in known] + new,
+        "date": now,
+        "rows": [row for row in old.get("rows", []) if (row["set"], row["language"]) not in known] + new,
         "probes": probes.model_dump(mode="json") if probes else old.get("probes"),
     }
     write(card.model_copy(update={"measured": measured}), folder)

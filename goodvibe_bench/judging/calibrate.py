@@ -14,6 +14,7 @@ from goodvibe_bench.judge import JudgeDefinition
 from goodvibe_bench.judge import load as judges
 from goodvibe_bench.judge.calibrated import Calibrated
 from goodvibe_bench.judge.definition import Card
+from goodvibe_bench.judge.vote import VoteJudge
 from goodvibe_bench.judging import label
 from goodvibe_bench.judging.card import labels_cell, rate_cell, safe_rates_cell, write
 from goodvibe_bench.metric.calibration import NoThreshold, crossfitted
@@ -74,11 +75,22 @@ def calibrate(
         calibration={},
     )
     recipe = {"when": score.now(), "scaling": scaling, "max_fpr": max_fpr, "seed": seed, "languages": list(found)}
+    recipe |= _members(fitted.judge)
     recipe["sources"] = {one.name: {"snippets": len(one.items), "digest": one.digest} for one in sources}
     calibration = {**old.calibration, **found}  # what was measured before holds no longer
     new = {"calibration": calibration, "recipe": old.recipe | {"calibration": recipe}, "measured": {}}
+    new |= {"definition_digest": definition.digest}
     write(old.model_copy(update=new), folder)
     return folder
+
+
+def _members(judge: Judge) -> dict[str, Any]:
+    """Return what a vote was calibrated as: its members' digests and weights."""
+    raw = judge.raw if isinstance(judge, Calibrated) else judge
+    if not isinstance(raw, VoteJudge):
+        return {}
+    members = {member.name: {"digest": member.digest, "weight": member.weight} for member in raw.members}
+    return {"rule": raw.rule, "members": members}
 
 
 def table_rows(card: Card) -> list[dict[str, Any]]:

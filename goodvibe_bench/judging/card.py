@@ -115,7 +115,8 @@ def _figures(judge: str, row: Calibration) -> str:
 
 def _measured(found: dict[str, Any]) -> list[str]:
     """Return tables of labelled sets and of probes, as `judge bench --save` left them."""
-    lines = ["", f"## Measured on labelled sets ({found['date']})", ""]
+    days = sorted({(row.get("date") or found["date"])[:10] for row in found["rows"]} | {found["date"][:10]})
+    lines = ["", f"## Measured on labelled sets ({' to '.join(dict.fromkeys((days[0], days[-1])))})", ""]
     lines += ["| set | use | language | n | unusable | unjudged | TPR | FPR | TPR at FPR <= 10% | FPR that came of it "]
     lines[-1] += "| AUC | ECE | pairs | a second |"
     lines += ["|" + " --- |" * 14]

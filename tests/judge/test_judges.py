@@ -8,6 +8,7 @@ from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge import JudgeDefinition, linear, load
 from goodvibe_bench.judge.calibrated import Calibrated
 from goodvibe_bench.judge.decide import decide
+from goodvibe_bench.judge.definition import VoteJudge
 from goodvibe_bench.judge.model import ModelJudge, probabilities
 from goodvibe_bench.judge.scripted import ScriptedJudge
 from goodvibe_bench.metric.rate import rate
@@ -109,6 +110,26 @@ def test_scripted_calls_listed_words_unsafe():
     codes = [CODE, CODE.model_copy(update={"text": "strcpy(a, b);"}), JUNK]
     found = ScriptedJudge("s", ("strcpy",)).judge(codes)
     assert [v.outcome for v in found] == [Outcome.SECURE, Outcome.INSECURE, Outcome.UNUSABLE]
+
+
+@pytest.mark.parametrize("name", ["panel", "smollm2-135m", "signals", "linear"])
+def test_the_cards_are_of_the_judges_that_are_shipped(name: str):
+    definition = catalog.read("judges", name, JudgeDefinition)
+    card = load.read_card(load.weights_folder(definition))
+    assert card is not None
+    assert card.definition_digest == definition.digest
+    assert card.weights_digest == load.digest_weights(load.weights_folder(definition))
+    assert {row["judge"] for row in card.measured["rows"]} == {name}
+
+
+def test_the_panel_was_calibrated_with_the_weights_that_it_has():
+    definition = catalog.read("judges", "panel", JudgeDefinition)
+    card = load.read_card(load.weights_folder(definition))
+    assert card is not None
+    assert isinstance(definition.content.judge, VoteJudge)
+    members = card.recipe["calibration"]["members"]
+    assert [members[one]["weight"] for one in definition.content.judge.judges] == list(definition.content.judge.weights)
+    assert members["signals"]["digest"] == load.load("signals").digest
 
 
 def test_the_shipped_judge_has_weights_a_card_and_a_threshold_for_every_language():

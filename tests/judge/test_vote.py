@@ -126,7 +126,9 @@ def test_a_file_s_weights_reach_the_members(tmp_path):
     for name, word in (("one", "strcpy"), ("two", "gets")):
         _definition(tmp_path, name, f'kind = "scripted"\nunsafe_words = ["{word}"]')
     words = f'kind = "vote"\njudges = ["{tmp_path}/one.toml", "{tmp_path}/two.toml"]\nrule = "mean"\nweights = [3, 1]'
-    assert load(_definition(tmp_path, "outer", words)).judge.judge([CODE])[0].p_unsafe == pytest.approx(0.75)
+    fitted = load(_definition(tmp_path, "outer", words))
+    assert fitted.judge.judge([CODE])[0].p_unsafe == pytest.approx(0.75)
+    assert load(_definition(tmp_path, "outer", words.replace("[3, 1]", "[2, 1]"))).digest != fitted.digest
 
 
 def test_a_vote_that_is_its_own_member_is_refused(tmp_path):

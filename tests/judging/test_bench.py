@@ -207,6 +207,7 @@ def test_the_command_prints_json_and_a_table(call: Call, tmp_path: Path) -> None
     (row,) = json.loads(out)["rows"]
     assert (row["judge"], row["set"], row["n"], row["tpr"]["value"]) == ("words", "own", 20, 1.0)
     assert "Measured on labelled sets" in (tmp_path / "words" / "README.md").read_text()
+    assert call(*words, "--limit", "6", "--save")[0] == 2, "a card's figures are of whole sets"
     code, out, _ = call(*words, "--limit", "6", "--probes")
     assert code == 0
     assert "own (transfer), swift" in out

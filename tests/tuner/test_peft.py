@@ -122,11 +122,17 @@ def test_exporting_a_model_without_the_adapter_is_refused(loaded: Loaded, tmp_pa
         export_lora(loaded.model, tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["llama", "qwen3", "gemma3"])
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 @pytest.mark.parametrize("checkpointing", [False, True])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_it_trains_under_every_setting(tmp_path: Path, attention: str, checkpointing: bool, dtype: torch.dtype):
-    model = AutoModelForCausalLM.from_pretrained(tiny_folder(tmp_path), dtype=dtype, attn_implementation=attention)
+def test_it_trains_under_every_setting(
+    tmp_path: Path, kind: str, attention: str, checkpointing: bool, dtype: torch.dtype
+):
+    if kind == "gemma3":
+        _gemma().save_pretrained(tmp_path)
+    folder = tmp_path if kind == "gemma3" else tiny_folder(tmp_path, kind=kind)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation=attention)
     loaded = Loaded(model=model, tokenizer=None, noun=None)  # type: ignore[arg-type]
     tuned = goodvibe.attach(model, some_rows(loaded))
     tuned.train()
