@@ -11,6 +11,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from goodvibe_bench.judging.bench import MACRO
+from goodvibe_bench.judging.card import probe_rows
+
 JUDGES = ("panel", "smollm2-135m", "signals", "linear")
 FOLDER = Path(__file__).parent.parent / "judges"
 SETS = {
@@ -18,11 +21,11 @@ SETS = {
     "Java": ("cybernative", "java"),
     "Swift": ("cybernative", "swift"),
     "Go": ("cybernative", "go"),
-    "bundled pairs": ("bundled-pairs", "macro mean"),
-    "bundled cases": ("bundled-cases", "macro mean"),
+    "bundled pairs": ("bundled-pairs", MACRO),
+    "bundled cases": ("bundled-cases", MACRO),
     "sven": ("sven", "cpp"),
     "vjbench": ("vjbench", "java"),
-    "safecoder": ("safecoder", "macro mean"),
+    "safecoder": ("safecoder", MACRO),
 }
 """Heading to set and language."""
 
@@ -64,8 +67,6 @@ def _percent(found: dict[str, float] | None) -> str:
 
 
 def _probes(cards: dict[str, Any]) -> list[str]:
-    from goodvibe_bench.judging.card import probe_rows
-
     found = {name: {probe: share for probe, _, share in probe_rows(card["probes"])} for name, card in cards.items()}
     probes = dict.fromkeys(probe for shares in found.values() for probe in shares)
     lines = ["| probe | " + " | ".join(JUDGES) + " |", "|" + " --- |" * (1 + len(JUDGES))]

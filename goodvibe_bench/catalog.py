@@ -85,6 +85,10 @@ def code_digest(*packages: str) -> str:
     return digest([path.read_text() for place in places for path in sorted(place.rglob("*.py"))])
 
 
+MODEL_LIBRARIES = ("torch", "transformers", "tokenizers")
+"""What a model's numbers depend on besides our own source."""
+
+
 def versions(*packages: str) -> dict[str, str]:
     """Return the versions of installed packages."""
     return {package: version(package) for package in packages}

@@ -180,7 +180,7 @@ def _key(request: Request, model: types.Model, prompts: Sequence[types.Prompt], 
     if request.backend == VLLM:
         words += [(request.engine or Engine()).deciding(), versions(request), adapter is not None]
     if request.backend != SERVED:
-        words.append(catalog.versions("torch", "transformers", "tokenizers"))
+        words.append(catalog.versions(*catalog.MODEL_LIBRARIES))
     return catalog.digest([*words, catalog.code_digest("model", "generator", "engine")])
 
 

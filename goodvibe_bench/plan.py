@@ -23,6 +23,7 @@ _OPTIONS = {
     "training.micro_batch_size": "--micro-batch",
     "training.max_length": "--tokens-per-pair",
 }
+"""Keys of trainers that a plan has options for."""
 _COUNTED_LAYERS, _COUNTED_TOKENS = 4, 32
 """Layers and tokens of the step whose FLOPs are counted: few are enough for the ratio."""
 

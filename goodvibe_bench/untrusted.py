@@ -35,6 +35,4 @@ def markdown(text: str) -> str:
 
 def without_secrets(word: str) -> str:
     """Return `word` without user name, password and query, where it is or holds an address."""
-    return re.sub(
-        r"(https?:/*|\b[a-z][a-z0-9+.-]*:/+)(?:[^\s?#]*@)?([^\s?#]*)[^\s]*", r"\1\2", word, flags=re.IGNORECASE
-    )
+    return _ADDRESS.sub(r"\1\2", word)

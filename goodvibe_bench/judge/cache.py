@@ -48,13 +48,12 @@ def digest_scoring(definition_digest: str, weights: Any, device: str) -> str:
 
     `weights` is whatever names the weights and their dtype (JSON). Thresholds are not part of it.
     """
-    from importlib.metadata import version
 
     package = Path(__file__).parents[1]
     ours = ("judge/model.py", "judge/decide.py", "completion/bare.py", "objective/verdict.py")
     sources = [package / name for name in (*ours, "model/chat.py", "model/load.py")]
     texts = [path.read_text(encoding="utf-8") for path in sources]
-    libraries = [version(name) for name in ("torch", "transformers", "tokenizers")]
+    libraries = list(catalog.versions(*catalog.MODEL_LIBRARIES).values())
     return catalog.digest([definition_digest, weights, device, texts, libraries])
 
 

@@ -70,8 +70,8 @@ def combine(answers: Sequence[float | None], rule: Rule, weights: Sequence[float
     if not known:
         return None
     if rule == "mean":
-        heard = weights and [weight for weight, answer in zip(weights, answers, strict=True) if answer is not None]
-        return fmean(known, heard)
+        heard = zip(weights or [1.0] * len(answers), answers, strict=True)
+        return fmean(known, [weight for weight, answer in heard if answer is not None])
     count, missing = COUNTS[rule], len(answers) - len(known)
     low, high = count([*known, *[0.0] * missing]), count([*known, *[1.0] * missing])
     if (low >= 0.5) != (high >= 0.5):

@@ -66,21 +66,17 @@ def calibrate(
     fitted = judges.load(name, judges.Loading(scratch=SCRATCH))
     scored = _scores(fitted.judge, sources, show)
     found = _calibrations(sources, scored, scaling, max_fpr, seed, show)
-    old = fitted.card or Card(
-        judge=definition.name,
-        definition_digest=definition.digest,
-        weights_digest=judges.digest_weights(judges.weights_folder(definition)),
-        data={},
-        recipe={},
-        calibration={},
-    )
+    of: dict[str, Any] = {
+        "definition_digest": definition.digest,
+        "weights_digest": judges.digest_weights(judges.weights_folder(definition)),
+    }
+    old = fitted.card or Card(judge=definition.name, data={}, recipe={}, calibration={}, **of)
     recipe = {"when": score.now(), "scaling": scaling, "max_fpr": max_fpr, "seed": seed, "languages": list(found)}
     recipe |= _members(fitted.judge)
     recipe["sources"] = {one.name: {"snippets": len(one.items), "digest": one.digest} for one in sources}
     calibration = {**old.calibration, **found}  # what was measured before holds no longer
     new = {"calibration": calibration, "recipe": old.recipe | {"calibration": recipe}, "measured": {}}
-    new |= {"definition_digest": definition.digest}
-    write(old.model_copy(update=new), folder)
+    write(old.model_copy(update=new | of), folder)
     return folder
 
 

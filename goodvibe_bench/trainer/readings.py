@@ -49,7 +49,7 @@ def name(loaded: Loaded, kind: str, modules: Sequence[str], snippets: Sequence[L
         "kind": kind,
         "modules": list(modules),
         "code": [inspect.getsource(module) for module in (linears, attribution, verdict)],
-        "libraries": catalog.versions("torch", "transformers", "tokenizers"),
+        "libraries": catalog.versions(*catalog.MODEL_LIBRARIES),
     }
     return f"{catalog.digest(words)}.safetensors"
 

@@ -19,7 +19,7 @@ def loss(request: Request, name: str, model: types.Model) -> dict[str, Any]:
     """
     lines = (FOLDER / "forgetting.jsonl").read_text(encoding="utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
-    libraries = catalog.versions("torch", "transformers", "tokenizers")
+    libraries = catalog.versions(*catalog.MODEL_LIBRARIES)
     words = [model.digest, request.dtype, rows, catalog.code_digest("model", "utility"), libraries]
     path = store.writable(request.scratch / "utility") / f"loss-{catalog.digest(words)}.json"
     with store.alone(request.scratch / "locks" / f"{path.stem}.lock"):

@@ -78,7 +78,7 @@ def evaluate(request: Request, name: str, model: types.Model, task: str, show: S
     config = local_config(task, request.data)
     words = [model.digest, task, config and content_digest(config), request.utility_limit, version("lm-eval")]
     words += [request.dtype, backend(request), _engine(request), catalog.code_digest("utility")]
-    words.append(catalog.versions("torch", "transformers", "tokenizers"))
+    words.append(catalog.versions(*catalog.MODEL_LIBRARIES))
     folder = store.writable(request.scratch / "utility").resolve()
     path = folder / f"{catalog.digest(words)}.json"
     job, title = _job(request, name, task, config), f"{model.trained_by or 'base'} {task}"
