@@ -3,6 +3,7 @@
     python benchmarks/quality.py rates     # train at several rates, keep the one with the lowest calibration loss
     python benchmarks/quality.py study     # run every method and seed at its rate, write results
     python benchmarks/quality.py table     # rates and paired differences, from the results alone
+    python benchmarks/quality.py table --folder results/quality-cpp-k --also results/quality-cpp
 
 Learning rates are chosen by the loss on the secure sides of the calibration parts, with the same number of tries for
 every method; held-out prompts are read by `study` alone. A method may carry keys: `goodvibe+tuner.top_k=10`.
@@ -135,6 +136,30 @@ def table(words: argparse.Namespace) -> None:
                 cells = [method, other, one.judge, one.rate, str(found.n), f"{100 * one.before:.1f}"]
                 lines += ["| " + " | ".join([*cells, f"{100 * one.after:.1f}", interval]) + " |"]
     sys.stdout.write("\n".join(lines) + "\n")
+    if words.also:
+        sys.stdout.write("\n" + "\n".join(_pooled(words.folder, words.also)) + "\n")
+
+
+def _pooled(*folders: Path) -> list[str]:
+    """Return the differences between methods of one name, pooled over folders, each judged by its own fit."""
+    from goodvibe_bench.metric.paired import paired_difference
+    from goodvibe_bench.result import store
+    from goodvibe_bench.result.compare import answers, side
+
+    named = [{one.method: one for one in store.read_results([folder])} for folder in folders]
+    shared = sorted(set(named[0]).intersection(*named[1:]))
+    judges = [named[0][shared[0]].judge["name"], *(one["name"] for one in named[0][shared[0]].other_judges)]
+    lines = ["| method | over | rate | n, all folders | difference [95%] |", "|" + " --- |" * 5]
+    for base, method in ((base, method) for base in shared for method in shared if base.startswith(AGAINST)):
+        if base == method or base.partition("[")[2] not in ("", method.partition("[")[2]):
+            continue
+        for judge, rate in [(judges[0], "valid"), *((judge, "secure") for judge in judges)]:
+            both = [answers(side(base, folder), side(method, folder), judge, rate) for folder in folders]
+            found = paired_difference([one[1:] for part in both for one in part])
+            interval = f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+            name = "valid" if rate == "valid" else f"secure by {judge}"
+            lines.append(f"| {method} | {base} | {name} | {found.n} | {interval} |")
+    return lines
 
 
 def _rates_table(found: list[Any]) -> list[str]:
@@ -176,6 +201,7 @@ def main() -> None:
     parser.add_argument("--methods", default=",".join([*ADAPTERS, *RATES]))
     parser.add_argument("--tasks", default="cybernative-cpp,cpp")
     parser.add_argument("--folder", type=Path, default=Path("results/quality-cpp"))
+    parser.add_argument("--also", type=Path, help="table: results by another fit of the judges, pooled with these")
     parser.add_argument("--rates", type=Path, default=Path("benchmarks/measured/quality-cpp-rates.json"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=1, help="cells at a time; the cores are shared out")

@@ -19,6 +19,8 @@ from goodvibe_bench.types import Noun, Outcome, Record, Result
 
 ALL = "all"
 """In place of a language: all of them together."""
+_Both = tuple[tuple[int, int], dict[str, Any], dict[str, Any]]
+"""The seeds of both sides, and the rows that both have for one sample."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,18 @@ def compare(before: Side, after: Side, confidence: float = 0.95) -> Comparison:
     )
 
 
+def answers(
+    before: Side, after: Side, judge: str, rate: Literal["secure", "valid"]
+) -> list[tuple[str, str, bool, bool]]:
+    """Return (language, family, whether `before` has it, whether `after` has it) of every sample that both sides have.
+
+    For differences over several comparisons, each by its own fit of a judge. Raises UsageError as `compare` does.
+    """
+    if judge not in _shared_judges(before.one, after.one):
+        raise UsageError(f"{before.name} and {after.name} were not both judged by {judge!r}.")
+    return _samples(_pairs(before, after), judge, rate)
+
+
 def codes(one: Side, change: Change, seed: int) -> str:
     """Return the code of a sample that `change` names. Raises UsageError where the records are not there."""
     path = next(path for path, result in one.results.items() if result.seed == seed)
@@ -164,7 +178,7 @@ def _shared_judges(before: Result, after: Result) -> list[str]:
     return shared
 
 
-def _pairs(before: Side, after: Side) -> list[tuple[tuple[int, int], dict[str, Any], dict[str, Any]]]:
+def _pairs(before: Side, after: Side) -> list[_Both]:
     """Return (seeds of both, row before, row after) for every sample that both sides have."""
     tasks = before.one.task_hashes.keys() & after.one.task_hashes.keys()
     differing = [task for task in sorted(tasks) if before.one.task_hashes[task] != after.one.task_hashes[task]]
@@ -181,13 +195,13 @@ def _pairs(before: Side, after: Side) -> list[tuple[tuple[int, int], dict[str, A
 
 
 def _differences(
-    pairs: Sequence[tuple[tuple[int, int], dict[str, Any], dict[str, Any]]],
+    pairs: Sequence[_Both],
     judge: str,
     rate: Literal["secure", "valid"],
     languages: Sequence[str],
     confidence: float,
 ) -> list[Difference]:
-    samples = [(new["language"], family(new), _has(old, rate, judge), _has(new, rate, judge)) for _, old, new in pairs]
+    samples = _samples(pairs, judge, rate)
     found = {
         language: paired_difference([one[1:] for one in samples if language in {ALL, one[0]}], confidence)
         for language in ([ALL, *languages] if len(languages) > 1 else [ALL])
@@ -205,6 +219,14 @@ def _differences(
         )
         for language, one in found.items()
     ]
+
+
+def _samples(
+    pairs: Sequence[_Both],
+    judge: str,
+    rate: Literal["secure", "valid"],
+) -> list[tuple[str, str, bool, bool]]:
+    return [(new["language"], family(new), _has(old, rate, judge), _has(new, rate, judge)) for _, old, new in pairs]
 
 
 def _has(row: dict[str, Any], rate: Literal["secure", "valid"], judge: str) -> bool:
