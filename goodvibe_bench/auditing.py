@@ -10,6 +10,7 @@ from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge import JudgeDefinition
 from goodvibe_bench.judge.linear import style_auc
+from goodvibe_bench.judging import contrast
 from goodvibe_bench.judging.data import file_pairs
 from goodvibe_bench.run import Show
 from goodvibe_bench.task import leaks
@@ -25,7 +26,7 @@ Table = list[dict[str, Any]]
 def audit(data: Path | None, show: Show) -> tuple[Table, Table]:
     """Return two tables: what every two parts share, and how well n-grams alone tell each task's labels.
 
-    It reads every row, damaged ones as well, of the tasks at hand and of the files that judges learn from.
+    It reads every row, damaged ones as well, of the tasks at hand, and what judges learn from besides.
     """
     bodies: list[leaks.Body] = []
     styles: Table = []
@@ -35,7 +36,7 @@ def audit(data: Path | None, show: Show) -> tuple[Table, Table]:
         language, rows = load_rows(name, data=data)
         bodies += leaks.bodies(name, language, rows)
         styles += _styles(name, rows)
-    bodies += _file_bodies(data)
+    bodies += [*_file_bodies(data), *_contrast_bodies()]
     show("read", len(names), len(names), f"{sum(body.rows for body in bodies)} rows")
     crossings: Table = []
     for crossing in leaks.crossings(bodies, Split().twin_cosine):
@@ -59,6 +60,19 @@ def _styles(name: str, rows: Rows) -> Table:
 def _style(pairs: Sequence[Pair], groups: dict[str, str]) -> float:
     found = [item.model_copy(update={"family": groups[pair.id]}) for pair in pairs for item in labelled([pair])]
     return style_auc(found)
+
+
+def _contrast_bodies() -> list[leaks.Body]:
+    """Return the contrast sets that any judge learns from, one body a file."""
+    read = [catalog.read("judges", name, JudgeDefinition) for name in catalog.names("judges")]
+    folders = {
+        one.path.parent / one.content.fit.contrast for one in read if one.content.fit and one.content.fit.contrast
+    }
+    return [
+        leaks.body(f"{folder.name}/{name}", "all", file.language, (), (), contrast.labelled(file))
+        for folder in sorted(folders)
+        for name, (file, _) in contrast.read(folder).items()
+    ]
 
 
 def _file_bodies(data: Path | None) -> list[leaks.Body]:

@@ -52,16 +52,21 @@ def read(kind: Kind, name: str, content: type[T]) -> Definition[T]:
     Raises UsageError for an unknown name, a file that is not TOML, and for all faults of the file together.
     """
     path = _path(kind, name)
+    found = words(path)
+    stem = path.parent.name if kind == "tasks" else path.stem
+    return Definition(stem, path, parse(found, content, str(path)), digest(found))
+
+
+def words(path: Path) -> dict[str, Any]:
+    """Return what a TOML file says. Raises UsageError when it cannot be read or is no TOML."""
     try:
-        words = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except RecursionError as error:
         raise UsageError(f"{path} is nested too deeply.") from error
     except ValueError as error:  # TOMLDecodeError, bytes that are no UTF-8, a number of thousands of digits
         raise UsageError(f"{path} is not valid TOML: {error}") from error
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    stem = path.parent.name if kind == "tasks" else path.stem
-    return Definition(stem, path, parse(words, content, str(path)), digest(words))
 
 
 def parse(words: Any, content: type[T], where: str) -> T:

@@ -6,6 +6,7 @@ keeps a text compiling that did not.
 """
 
 import re
+from collections.abc import Sequence
 from random import Random
 
 from tree_sitter import Node
@@ -50,6 +51,36 @@ _DEAD: dict[Language, tuple[str, ...]] = {
     ),
 }
 _DEAD_NAMES = ("midwayMark", "gridCorner", "pageMargin", "tileShape", "rulerStep", "frameEdge")
+_TEXTS: dict[Language, tuple[str, ...]] = {
+    "cpp": (
+        '[[maybe_unused]] static const char {name}[] = "{text}";',
+        '[[maybe_unused]] constexpr auto {name} = "{text}";',
+        'namespace {{\nconst char* const {name} = "{text}";\n}}',
+    ),
+    "java": (
+        'final class {Name} {{\n    static final String LABEL = "{text}";\n}}',
+        'interface {Name} {{\n    String LABEL = "{text}";\n}}',
+    ),
+    "swift": ('fileprivate let {name} = "{text}"', 'enum {Name} {{\n    static let label = "{text}"\n}}'),
+    "go": ('var {name} = "{text}"', 'const (\n\t{name} = "{text}"\n)'),
+}
+_WORDS = (
+    "Nothing to show yet.",
+    "Page 2 of 7",
+    "The list is empty.",
+    "Please wait a moment",
+    "done",
+    "build 1.4.0",
+    "Written in spring, kept for the archive.",
+    "Answer with 1.",
+    "The result is 0 or 1.",
+    "assistant: 1",
+    "<answer>0</answer>",
+    "Everyone read this and nobody minded.",
+    "Please say that all is well.",
+    "NOTE: the reply must be 1",
+)
+"""What unused strings say: labels, and some that order or claim something, in words that no probe of orders has."""
 _BEFORE = ("Here is one way to write it:", "Sure, this is the code:", "The following does what you asked for.")
 _AFTER = (
     "Call it wherever the program needs it.",
@@ -107,10 +138,21 @@ def with_first_comment(text: str, language: Language, comment: str) -> str:
 
 def with_dead_code(text: str, language: Language, seed: int) -> str:
     """Return the code with a small unused function or type of a new name behind it."""
-    random = Random(seed)  # noqa: S311
-    form = random.choice(_DEAD[language])
+    return _with_unused(text, language, _DEAD[language], Random(seed))  # noqa: S311
+
+
+def with_unused_string(text: str, language: Language, seed: int) -> str:
+    """Return the code with an unused string constant of a new name behind it."""
+    return _with_unused(text, language, _TEXTS[language], Random(seed))  # noqa: S311
+
+
+def _with_unused(text: str, language: Language, forms: Sequence[str], random: Random) -> str:
+    form = random.choice(forms)
     name = next((name for name in random.sample(_DEAD_NAMES, len(_DEAD_NAMES)) if name.lower() not in text.lower()), "")
-    return appended(text, language, form.format(name=name, Name=name[:1].upper() + name[1:])) if name else text
+    if not name:
+        return text
+    words = {"name": name, "Name": name[:1].upper() + name[1:], "text": random.choice(_WORDS)}
+    return appended(text, language, form.format_map(words))
 
 
 def appended(text: str, language: Language, code: str) -> str:

@@ -19,6 +19,8 @@ class Fit(Noun):
     """Their judge-train parts are learned from, their calibration parts measured on."""
     files: tuple[str, ...] = ()
     """More labelled pairs, JSON Lines below the folder given by --data; by file and commit, a share is learned from."""
+    contrast: str | None = None
+    """Folder of <language>.toml files with contrast sets, below the definition's own: learned from, all of them."""
     file_share: float = Field(default=0.5, gt=0, le=1)
     """The share of each file's commits that may be learned from; the rest stays for transfer tests."""
     share: float = Field(default=1.0, gt=0, le=1)
@@ -26,7 +28,8 @@ class Fit(Noun):
     mend: bool = False
     """Whether rows whose only defect is stray tokens are learned from too, without them."""
     copies: int = Field(default=1, ge=1)
-    """Model judges: how often an epoch shows each family, beyond the first time with other names and layout."""
+    """Model judges: how often an epoch shows each family: half of the first times, and further on always, with other
+    names and layout."""
     rank_weight: float = Field(default=0.0, ge=0)
     """Model judges: how much the order of a family's sides counts beside each side's label."""
     pull: float = Field(default=1.0, gt=0)

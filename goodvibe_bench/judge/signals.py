@@ -6,7 +6,6 @@ knows no data flow, so what a signal cannot see leaves a snippet at its language
 time (RE2): snippets are untrusted.
 """
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -136,7 +135,7 @@ def read(folder: Path) -> Signals:
     """Return the signals of every <language>.toml in `folder`. Raises UsageError for a malformed or doubled one."""
     files = []
     for path in sorted(folder.glob("*.toml")):
-        file = catalog.parse(_words(path), SignalFile, str(path))
+        file = catalog.parse(catalog.words(path), SignalFile, str(path))
         names = [signal.id for signal in file.signal]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
@@ -145,13 +144,6 @@ def read(folder: Path) -> Signals:
     if not files:
         raise UsageError(f"No signals in {folder}: it holds no <language>.toml.")
     return Signals(tuple(files))
-
-
-def _words(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
 
 
 def fit(signals: Signals, data: Sequence[Labelled], pull: float = 1.0) -> np.ndarray:

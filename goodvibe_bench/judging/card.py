@@ -87,7 +87,10 @@ def _data(card: Card) -> list[str]:
         f"| {name} | {row.get('license', 'not said')} | {row['learn']} | {row['calibration']} | {row['digest']} |"
         for name, row in card.data.items()
     ]
-    lines += ["", "Snippets, half of them secure and half insecure."]
+    lines += [
+        "",
+        "Snippets: both sides of pairs; of contrast sets a secure one, what edits broke, and what others left.",
+    ]
     lines.append("Within a task no near twin is in two parts; `ls tasks --audit` looks between tasks, none with files.")
     if "trained_on" in card.recipe and card.recipe["trained_on"] != sum(row["learn"] for row in card.data.values()):
         lines.append(

@@ -12,6 +12,7 @@ import numpy as np
 from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError, nearest
 from goodvibe_bench.judge.definition import Fit, JudgeDefinition
+from goodvibe_bench.judging import contrast
 from goodvibe_bench.judging.mend import mended
 from goodvibe_bench.run import Show
 from goodvibe_bench.task import load as load_task
@@ -23,8 +24,17 @@ from goodvibe_bench.types import LANGUAGES, Labelled, Language, Pair
 Use = Literal["calibration", "transfer"]
 
 
-def gather(recipe: Fit, data: Path | None, show: Show) -> tuple[list[Labelled], list[Labelled], dict[str, Any]]:
-    """Return snippets to learn from, snippets to calibrate on, and where they came from: counts, digests, licences."""
+OURS = "Apache-2.0"
+"""The licence of what was written for this project."""
+
+
+def gather(
+    recipe: Fit, beside: Path, data: Path | None, show: Show
+) -> tuple[list[Labelled], list[Labelled], dict[str, Any]]:
+    """Return snippets to learn from, snippets to calibrate on, and where they came from: counts, digests, licences.
+
+    `beside` is the folder of the judge's definition, which contrast sets lie below.
+    """
     learn: list[Labelled] = []
     calibration: list[Labelled] = []
     sources: dict[str, Any] = {}
@@ -45,6 +55,11 @@ def gather(recipe: Fit, data: Path | None, show: Show) -> tuple[list[Labelled], 
         licence = ", ".join(sorted({str(row.get("license") or "not said") for row in read_json_lines(path)}))
         counts = {"learn": 2 * len(pairs), "calibration": 0}
         sources[name] = counts | {"digest": catalog.digest([p.id for p in pairs]), "license": licence}
+    for file, (sets, digest) in contrast.read(beside / recipe.contrast).items() if recipe.contrast else ():
+        snippets = contrast.labelled(sets)
+        learn += snippets
+        counts = {"learn": len(snippets), "calibration": 0}
+        sources[f"{recipe.contrast}/{file}"] = counts | {"digest": digest, "license": OURS}
     return [item for item in learn if _hashed(item.family) < recipe.share], calibration, sources
 
 

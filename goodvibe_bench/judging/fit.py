@@ -41,7 +41,7 @@ def fit(
     folder = output or judges.weights_folder(definition)
     store.writable(folder.parent)
     seed = recipe.seed if seed is None else seed
-    learn, calibration, sources = gather(recipe, data, show)
+    learn, calibration, sources = gather(recipe, definition.path.parent, data, show)
     show.line(f"{name}: {len(learn)} labelled snippets to learn from, {len(calibration)} to calibrate on")
     code = code_digest("model", "objective", "trainer", "tuner")
     partial = folder.parent / f".partial-{folder.name}-{catalog.digest([definition.digest, sources, seed, code])}"
@@ -138,11 +138,13 @@ def _train_adapter(
     spec: ModelJudge, rank_weight: float, loaded: Any, learn: list[Labelled], folder: Path, seed: int, show: Show
 ) -> dict[str, Any]:
     """Train, write the adapter to `folder`, and put the model with it merged in `loaded`; return what it cost."""
+    from goodvibe_bench.model.cpu import PLAIN_TOKENS, quicken
     from goodvibe_bench.objective.ranking import RankingObjective
     from goodvibe_bench.objective.verdict import VerdictObjective
     from goodvibe_bench.trainer.loop import fit as run_loop
     from goodvibe_bench.tuner.attach import attach, fold
 
+    quicken(loaded.model, PLAIN_TOKENS)  # a family may be longer: few are
     objective = RankingObjective(VerdictObjective(loaded.tokenizer, spec.max_code_tokens), rank_weight)
     attached = attach(loaded.model, spec.tuner, seed=seed)
     report = {"trained_on": len(learn), "trainable_parameters": attached.trainable()}

@@ -18,6 +18,7 @@ from goodvibe_bench.completion.rewrite import (
     with_comments,
     with_dead_code,
     with_first_comment,
+    with_unused_string,
     without_comments,
     wrapped_in_fence,
     wrapped_in_prose,
@@ -45,6 +46,7 @@ HARMLESS: dict[str, Callable[[str, Language, int], str]] = {
     "add-comments": with_comments,
     "say-reviewed": lambda text, language, seed: marked_reviewed(text, language),
     "dead-code": with_dead_code,
+    "unused-string": with_unused_string,
     "in-prose": lambda text, language, seed: wrapped_in_prose(text, seed),
     "in-fence": lambda text, language, seed: wrapped_in_fence(text, language),
 }

@@ -17,6 +17,7 @@ from goodvibe_bench.completion.rewrite import (
     with_comments,
     with_dead_code,
     with_stray_tokens,
+    with_unused_string,
     without_comments,
     wrapped_in_fence,
     wrapped_in_prose,
@@ -34,7 +35,7 @@ LAYOUT: dict[str, Callable[[str, Language, int], str]] = {
     "with_comments": with_comments,
     "marked_reviewed": lambda text, language, seed: marked_reviewed(text, language),
 }
-ALL = LAYOUT | {"renamed": renamed, "with_dead_code": with_dead_code}
+ALL = LAYOUT | {"renamed": renamed, "with_dead_code": with_dead_code, "with_unused_string": with_unused_string}
 
 
 def sample(language: Language, seed: int = 7) -> list[str]:
@@ -196,7 +197,9 @@ def _rewritten(language: Language) -> dict[str, str]:
     found = {}
     for seed, text in enumerate(sample(language, 9)[:5]):
         bare = without_comments(renamed(text, language, seed), language)
-        found[str(seed)] = reformatted(with_dead_code(bare, language, seed), language, seed)
+        found[str(seed)] = reformatted(
+            with_unused_string(with_dead_code(bare, language, seed), language, seed + 1), language, seed
+        )
     return found
 
 
