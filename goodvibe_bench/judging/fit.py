@@ -144,7 +144,8 @@ def _train_adapter(
     from goodvibe_bench.trainer.loop import fit as run_loop
     from goodvibe_bench.tuner.attach import attach, fold
 
-    quicken(loaded.model, PLAIN_TOKENS)  # a family may be longer: few are
+    attention = loaded.model.config._attn_implementation
+    quicken(loaded.model, PLAIN_TOKENS)
     objective = RankingObjective(VerdictObjective(loaded.tokenizer, spec.max_code_tokens), rank_weight)
     attached = attach(loaded.model, spec.tuner, seed=seed)
     report = {"trained_on": len(learn), "trainable_parameters": attached.trainable()}
@@ -161,6 +162,7 @@ def _train_adapter(
     _round_adapter(attached.model, loaded.model.dtype)
     attached.model.save_pretrained(folder)
     loaded.model, _ = fold(attached)
+    loaded.model.set_attn_implementation(attention)  # it is measured as it will be loaded
     return report | _cost(account)
 
 
