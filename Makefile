@@ -17,6 +17,7 @@ run: .venv/.installed
 # The project gates itself: the base model's tiny run must not be proven less secure than the accepted one. In float32,
 # which every machine computes almost alike.
 gate: .venv/.installed
+	rm -f .runs/gate/*.json
 	$(BIN)/goodvibe-bench run --model smollm2-135m --limit 8 --train-limit 18 --max-new-tokens 256 --batch-size 32 --dtype float32 --output .runs/gate
 	$(BIN)/goodvibe-bench check none --results .runs/gate --baseline $(wildcard results/gate/*.json) --on-inconclusive warn
 

@@ -15,16 +15,20 @@ def tables() -> tuple[list[dict], list[dict]]:
         return audit(None, Show(quiet=True))
 
 
-def test_every_two_parts_of_every_bundled_task_are_compared(tables) -> None:
+def test_every_two_parts_of_every_bundled_task_and_its_contrast_sets_are_compared(tables) -> None:
     crossings, _ = tables
-    # Three parts of pairs and the held-out prompts: six comparisons a task.
-    assert len(crossings) == 6 * len(LANGUAGES)
+    # Three parts of pairs and the held-out prompts: six comparisons a task, and four with the contrast sets.
+    assert len(crossings) == (6 + 4) * len(LANGUAGES)
     assert {row["left"].split()[0] for row in crossings} == set(LANGUAGES)
+    assert sum(row["right"].startswith("contrast.d/") for row in crossings) == 4 * len(LANGUAGES)
 
 
-def test_bundled_tasks_share_no_twin(tables) -> None:
+def test_bundled_tasks_and_contrast_sets_share_no_twin(tables) -> None:
     assert [row for row in tables[0] if row["exact"] or row["near"]] == []
-    assert all(0 < float(row["closest"]) < 0.9 for row in tables[0])
+    # Held-out prompts have no code, contrast sets no prompts: nothing of the two can be alike.
+    apart = [row for row in tables[0] if row["left"].endswith("held-out") and row["right"].startswith("contrast.d/")]
+    assert all(float(row["closest"]) == 0 for row in apart)
+    assert all(0 < float(row["closest"]) < 0.9 for row in tables[0] if row not in apart)
 
 
 def test_the_style_of_every_task_is_measured(tables) -> None:
