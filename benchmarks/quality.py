@@ -15,6 +15,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -121,20 +122,11 @@ def table(words: argparse.Namespace) -> None:
     sys.stdout.write("\n".join(_rates_table(rows(results))) + "\n\n")
     methods = sorted({one.method for one in results})
     lines = ["| method | over | judge | rate | n | before | after | difference [95%] |", "|" + " --- |" * 8]
-    for base in AGAINST:
-        for method in methods:
-            name, bracket, keys = method.partition("[")
-            same = f"{base}{bracket}{keys}"
-            other = same if same in methods else base
-            if name == base or other not in methods:
-                continue
-            for one in compare(side(other, words.folder), side(method, words.folder)).differences:
-                if one.language != ALL:
-                    continue
-                found = one.difference
-                interval = f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
-                cells = [method, other, one.judge, one.rate, str(found.n), f"{100 * one.before:.1f}"]
-                lines += ["| " + " | ".join([*cells, f"{100 * one.after:.1f}", interval]) + " |"]
+    for method, other in _against(methods):
+        for one in compare(side(other, words.folder), side(method, words.folder)).differences:
+            if one.language == ALL:
+                cells = [method, other, one.judge, one.rate, str(one.difference.n), f"{100 * one.before:.1f}"]
+                lines += ["| " + " | ".join([*cells, f"{100 * one.after:.1f}", _points(one.difference)]) + " |"]
     sys.stdout.write("\n".join(lines) + "\n")
     if words.also:
         sys.stdout.write("\n" + "\n".join(_pooled(words.folder, words.also)) + "\n")
@@ -150,16 +142,28 @@ def _pooled(*folders: Path) -> list[str]:
     shared = sorted(set(named[0]).intersection(*named[1:]))
     judges = [named[0][shared[0]].judge["name"], *(one["name"] for one in named[0][shared[0]].other_judges)]
     lines = ["| method | over | rate | n, all folders | difference [95%] |", "|" + " --- |" * 5]
-    for base, method in ((base, method) for base in shared for method in shared if base.startswith(AGAINST)):
-        if base == method or base.partition("[")[2] not in ("", method.partition("[")[2]):
-            continue
+    for method, base in _against(shared):
         for judge, rate in [(judges[0], "valid"), *((judge, "secure") for judge in judges)]:
             both = [answers(side(base, folder), side(method, folder), judge, rate) for folder in folders]
             found = paired_difference([one[1:] for part in both for one in part])
-            interval = f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
             name = "valid" if rate == "valid" else f"secure by {judge}"
-            lines.append(f"| {method} | {base} | {name} | {found.n} | {interval} |")
+            lines.append(f"| {method} | {base} | {name} | {found.n} | {_points(found)} |")
     return lines
+
+
+def _against(methods: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield every method with what it is held against: the base and the random rows, with its own keys where there."""
+    for base in AGAINST:
+        for method in methods:
+            name, bracket, keys = method.partition("[")
+            same = f"{base}{bracket}{keys}"
+            other = same if same in methods else base
+            if name != base and other in methods:
+                yield method, other
+
+
+def _points(found: Any) -> str:
+    return f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
 
 
 def _rates_table(found: list[Any]) -> list[str]:

@@ -9,6 +9,7 @@ from typing import Any
 from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge import JudgeDefinition
+from goodvibe_bench.judge.definition import Fit
 from goodvibe_bench.judge.linear import style_auc
 from goodvibe_bench.judging import contrast
 from goodvibe_bench.judging.data import file_pairs
@@ -62,12 +63,15 @@ def _style(pairs: Sequence[Pair], groups: dict[str, str]) -> float:
     return style_auc(found)
 
 
+def _recipes() -> list[tuple[Path, Fit]]:
+    """Return the recipe of every judge that has one, with the folder of its definition."""
+    read = [catalog.read("judges", name, JudgeDefinition) for name in catalog.names("judges")]
+    return [(one.path.parent, one.content.fit) for one in read if one.content.fit]
+
+
 def _contrast_bodies() -> list[leaks.Body]:
     """Return the contrast sets that any judge learns from, one body a file."""
-    read = [catalog.read("judges", name, JudgeDefinition) for name in catalog.names("judges")]
-    folders = {
-        one.path.parent / one.content.fit.contrast for one in read if one.content.fit and one.content.fit.contrast
-    }
+    folders = {beside / recipe.contrast for beside, recipe in _recipes() if recipe.contrast}
     return [
         leaks.body(f"{folder.name}/{name}", "all", file.language, (), (), contrast.labelled(file))
         for folder in sorted(folders)
@@ -77,8 +81,7 @@ def _contrast_bodies() -> list[leaks.Body]:
 
 def _file_bodies(data: Path | None) -> list[leaks.Body]:
     """Return the files that any judge learns from, those at hand, one body a language."""
-    recipes = [catalog.read("judges", name, JudgeDefinition).content.fit for name in catalog.names("judges")]
-    files = sorted({file for recipe in recipes if recipe for file in recipe.files})
+    files = sorted({file for _, recipe in _recipes() for file in recipe.files})
     try:
         folder = data_folder(data)
     except UsageError:

@@ -1,9 +1,9 @@
 """The signals judge: what reviewers look for, written down as patterns, and weighed on labelled code.
 
 A signal is data (judges/signals.d/<language>.toml): a pattern that speaks for or against a snippet, with a strength
-that its writer gave it. `fit` moves the weights from there towards what labelled pairs say. It parses nothing and
-knows no data flow, so what a signal cannot see leaves a snippet at its language's intercept. Patterns run in linear
-time (RE2): snippets are untrusted.
+that its writer gave it. `fit` moves the weights from there towards what labelled pairs say. Of data flow it knows the
+hints of flow.py alone; what no signal sees leaves a snippet at its language's intercept. Patterns run in linear time
+(RE2): snippets are untrusted.
 """
 
 from collections.abc import Sequence

@@ -3,7 +3,10 @@ from pathlib import Path
 import pytest
 
 from goodvibe_bench.errors import UsageError
+from goodvibe_bench.judge.definition import Fit
 from goodvibe_bench.judging import contrast
+from goodvibe_bench.judging.data import gather
+from goodvibe_bench.progress import Show
 
 WHOLE = """
 language = "go"
@@ -60,6 +63,24 @@ def test_a_malformed_set_is_refused_with_its_file_and_fault(tmp_path: Path, old:
     with pytest.raises(UsageError, match=says) as error:
         contrast.read(_folder(tmp_path, WHOLE.replace(old, new)))
     assert "go.toml" in str(error.value)
+
+
+def test_a_fit_learns_from_all_sides_of_the_sets_beside_its_definition(tmp_path: Path) -> None:
+    (tmp_path / "own.d").mkdir()
+    _folder(tmp_path / "own.d", WHOLE)
+    recipes = Fit(tasks=("go",)), Fit(tasks=("go",), contrast="own.d")
+    (without, _, _), (learn, calibration, sources) = (
+        gather(recipe, tmp_path, None, Show(quiet=True)) for recipe in recipes
+    )
+    more = [item for item in learn if item not in without]
+    assert [(item.id, item.label) for item in more] == [
+        ("go-sum/secure", 0),
+        ("go-sum/break-1", 1),
+        ("go-sum/keep-1", 0),
+    ]
+    assert len(learn) == len(without) + 3
+    assert all(item.family != "go-sum" for item in calibration)
+    assert sources["own.d/go.toml"]["learn"] == 3
 
 
 def test_a_family_that_is_there_twice_and_an_empty_folder_are_refused(tmp_path: Path) -> None:
