@@ -129,7 +129,7 @@ def table(words: argparse.Namespace) -> None:
                 lines += ["| " + " | ".join([*cells, f"{100 * one.after:.1f}", _points(one.difference)]) + " |"]
     sys.stdout.write("\n".join(lines) + "\n")
     if words.also:
-        sys.stdout.write("\n" + "\n".join(_pooled(words.folder, words.also)) + "\n")
+        sys.stdout.write("\n" + "\n".join(_pooled(words.folder, *words.also)) + "\n")
 
 
 def _pooled(*folders: Path) -> list[str]:
@@ -145,7 +145,9 @@ def _pooled(*folders: Path) -> list[str]:
     for method, base in _against(shared):
         for judge, rate in [(judges[0], "valid"), *((judge, "secure") for judge in judges)]:
             both = [answers(side(base, folder), side(method, folder), judge, rate) for folder in folders]
-            found = paired_difference([one[1:] for part in both for one in part])
+            found = paired_difference(
+                [(f"{language} {family}", *sides) for part in both for language, family, *sides in part]
+            )
             name = "valid" if rate == "valid" else f"secure by {judge}"
             lines.append(f"| {method} | {base} | {name} | {found.n} | {_points(found)} |")
     return lines
@@ -205,7 +207,7 @@ def main() -> None:
     parser.add_argument("--methods", default=",".join([*ADAPTERS, *RATES]))
     parser.add_argument("--tasks", default="cybernative-cpp,cpp")
     parser.add_argument("--folder", type=Path, default=Path("results/quality-cpp"))
-    parser.add_argument("--also", type=Path, help="table: results by another fit of the judges, pooled with these")
+    parser.add_argument("--also", type=Path, nargs="*", help="table: more results, pooled with these")
     parser.add_argument("--rates", type=Path, default=Path("benchmarks/measured/quality-cpp-rates.json"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=1, help="cells at a time; the cores are shared out")

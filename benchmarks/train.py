@@ -35,14 +35,13 @@ def data(limit: int | None) -> tuple[list[Any], list[Any]]:
 
 def one(name: str, limit: int | None, model: str, rate: float) -> dict[str, Any]:
     """Train by one trainer and return its figures."""
-    from goodvibe_bench.model.load import load
-
-    pairs, heldout = data(limit)
-    loaded = load(model, dtype="bfloat16")
-    with tempfile.TemporaryDirectory() as folder:
-        figures = (_stock if name in STOCK else _ours)(name, loaded, pairs, Path(folder), rate)
+    from goodvibe_bench.model.load import best_dtype, load
     from goodvibe_bench.objective.sft import SftObjective
 
+    pairs, heldout = data(limit)
+    loaded = load(model, dtype=best_dtype()[0])
+    with tempfile.TemporaryDirectory() as folder:
+        figures = (_stock if name in STOCK else _ours)(name, loaded, pairs, Path(folder), rate)
     return figures | {"heldout_loss": SftObjective(loaded.tokenizer).mean_loss(loaded.model, heldout)}
 
 
@@ -69,6 +68,7 @@ def _ours(name: str, loaded: Any, pairs: list[Any], folder: Path, rate: float) -
 
 def _stock(name: str, loaded: Any, pairs: list[Any], folder: Path, rate: float) -> dict[str, Any]:
     """Train with TRL's SFTTrainer and peft's LoraConfig as they come, but for what the comparison fixes."""
+    import torch
     import trl
     from datasets import Dataset
     from peft import LoraConfig
@@ -94,6 +94,7 @@ def _stock(name: str, loaded: Any, pairs: list[Any], folder: Path, rate: float) 
         report_to=[],
         disable_tqdm=True,
         save_strategy="no",
+        bf16=loaded.model.dtype == torch.bfloat16,
         use_cpu=loaded.model.device.type == "cpu",
         dataloader_pin_memory=loaded.model.device.type != "cpu",
     )
@@ -168,7 +169,8 @@ def steps(model: str, repeats: int) -> dict[str, float]:
     seconds: dict[str, list[float]] = {}
     for _ in range(repeats + 1):
         for name, tuned in models.items():
-            with torch.autocast(loaded.model.device.type, torch.bfloat16, enabled=name == "full"):
+            mixed = name == "full" and loaded.model.dtype == torch.bfloat16
+            with torch.autocast(loaded.model.device.type, torch.bfloat16, enabled=mixed):
                 started = time.monotonic()
                 loss = objective.loss(tuned, batch)
                 seconds.setdefault(f"{name} forward", []).append(time.monotonic() - started)
@@ -181,9 +183,9 @@ def steps(model: str, repeats: int) -> dict[str, float]:
 def _quick(model: str) -> Any:
     """Return the model as our loop runs it: stock trainers get it as transformers loads it."""
     from goodvibe_bench.model.cpu import quicken
-    from goodvibe_bench.model.load import load
+    from goodvibe_bench.model.load import best_dtype, load
 
-    loaded = load(model, dtype="bfloat16")
+    loaded = load(model, dtype=best_dtype()[0])
     quicken(loaded.model, 512)
     return loaded
 
@@ -231,7 +233,9 @@ def main() -> None:
         )
         sys.stdout.write("\n" + json.dumps(figures) + "\n")
         return
-    asked = {"pairs": words.pairs, "model": words.model, "learning_rate": words.learning_rate}
+    from goodvibe_bench.model.load import best_dtype
+
+    asked = {"pairs": words.pairs, "model": words.model, "learning_rate": words.learning_rate, "dtype": best_dtype()[0]}
     state = _state(words.output, asked)
     for repeat in range(words.repeats):
         for name in words.trainers.split(","):

@@ -8,7 +8,7 @@ hints of flow.py alone; what no signal sees leaves a snippet at its language's i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -51,7 +51,7 @@ class Signal(Noun):
     def _compiles(cls, pattern: str | None) -> str | None:
         if pattern is not None:
             try:
-                re2.compile(pattern, _options())
+                _pattern(pattern)
             except re2.error as error:
                 raise ValueError(f"no RE2 pattern: {error}") from error
         return pattern
@@ -64,10 +64,12 @@ class SignalFile(Noun):
     signal: tuple[Signal, ...]
 
 
-def _options() -> Any:
+@cache
+def _pattern(text: str) -> Any:
+    """Return the compiled pattern, the same to whoever checks it and to whoever searches with it."""
     options = re2.Options()
     options.log_errors = False
-    return options
+    return re2.compile(text, options)
 
 
 def views(text: str, language: Language) -> dict[str, str]:
@@ -104,10 +106,9 @@ class Signals:
 
     @cached_property
     def _compiled(self) -> dict[Language, list[tuple[Signal, Any, Any]]]:
-        options = _options()
         return {
             file.language: [
-                (signal, re2.compile(signal.match, options), signal.unless and re2.compile(signal.unless, options))
+                (signal, _pattern(signal.match), signal.unless and _pattern(signal.unless))
                 for signal in file.signal
             ]
             for file in self.files
