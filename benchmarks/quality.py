@@ -134,22 +134,27 @@ def table(words: argparse.Namespace) -> None:
 
 def _pooled(*folders: Path) -> list[str]:
     """Return the differences between methods of one name, pooled over folders, each judged by its own fit."""
-    from goodvibe_bench.metric.paired import paired_difference
+    from goodvibe_bench.metric.paired import over_seeds, paired_difference
     from goodvibe_bench.result import store
-    from goodvibe_bench.result.compare import answers, side
+    from goodvibe_bench.result.compare import answers, seed_differences, side
 
     named = [{one.method: one for one in store.read_results([folder])} for folder in folders]
     shared = sorted(set(named[0]).intersection(*named[1:]))
     judges = [named[0][shared[0]].judge["name"], *(one["name"] for one in named[0][shared[0]].other_judges)]
-    lines = ["| method | over | rate | n, all folders | difference [95%] |", "|" + " --- |" * 5]
+    lines = ["| method | over | rate | n, all folders | difference [95%] | over seeds | of each |", "|" + " --- |" * 7]
     for method, base in _against(shared):
         for judge, rate in [(judges[0], "valid"), *((judge, "secure") for judge in judges)]:
-            both = [answers(side(base, folder), side(method, folder), judge, rate) for folder in folders]
+            sides = [(side(base, folder), side(method, folder)) for folder in folders]
+            both = [answers(*pair, judge, rate) for pair in sides]
+            seeds = [value for pair in sides for value in seed_differences(*pair, judge, rate)]
+            spread = over_seeds(seeds)
+            each = ", ".join(f"{100 * value:+.1f}" for value in seeds)
             found = paired_difference(
-                [(f"{language} {family}", *sides) for part in both for language, family, *sides in part]
+                [(f"{language} {family}", before, after) for part in both for language, family, before, after in part]
             )
             name = "valid" if rate == "valid" else f"secure by {judge}"
-            lines.append(f"| {method} | {base} | {name} | {found.n} | {_points(found)} |")
+            over = _points(spread) if spread else ""
+            lines.append(f"| {method} | {base} | {name} | {found.n} | {_points(found)} | {over} | {each} |")
     return lines
 
 

@@ -59,6 +59,7 @@ def bench(
     names = split(judge)
     if save and limit is not None:
         raise UsageError("--save and --limit: a card's figures are of whole sets. Leave one of them out.")
+    benching.definitions(names)  # an unknown one is told before any data is read
     for name in names if save else ():
         benching.card_folder(name)
     if probes:

@@ -91,7 +91,7 @@ def compare(
         [_difference(one) for one in found.differences],
     )
     say_filled("p: sign-flip test over families; with several languages, each one's is Holm-adjusted for their number.")
-    for line in [*form.beside(found.utility, found.costs), *found.notes]:
+    for line in [*_over_seeds(found), *form.beside(found.utility, found.costs), *found.notes]:
         say_filled(line)
     say("")
     if found.changes:
@@ -103,12 +103,29 @@ def compare(
             _side_by_side(one, texts)
 
 
+def _over_seeds(found: Any) -> list[str]:
+    """Return what other training seeds would give, a line for each judge and rate; nothing where there is one seed."""
+    lines = [
+        f"- {one.judge}, {one.rate}: {_points(one.seeds)}, from "
+        + ", ".join(f"{100 * value:+.1f}" for value in one.seeds.differences)
+        for one in found.differences
+        if one.seeds is not None and one.language == "all"
+    ]
+    words = (
+        "The intervals above are of these trained models on other prompts. Of other training seeds on these prompts:"
+    )
+    return [words, *lines] if lines else []
+
+
+def _points(found: Any) -> str:
+    return f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+
+
 def _difference(one: Any) -> list[str]:
     found = one.difference
-    interval = f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
     shares = [f"{100 * share:.1f}" for share in (one.before, one.after)]
     p = found.p_families if one.p_holm is None else one.p_holm
-    return [one.judge, one.rate, one.language, str(found.n), *shares, interval, f"{p:.3f}"]
+    return [one.judge, one.rate, one.language, str(found.n), *shares, _points(found), f"{p:.3f}"]
 
 
 def _change(one: Any) -> list[str]:

@@ -108,8 +108,7 @@ class Signals:
     def _compiled(self) -> dict[Language, list[tuple[Signal, Any, Any]]]:
         return {
             file.language: [
-                (signal, _pattern(signal.match), signal.unless and _pattern(signal.unless))
-                for signal in file.signal
+                (signal, _pattern(signal.match), signal.unless and _pattern(signal.unless)) for signal in file.signal
             ]
             for file in self.files
         }

@@ -106,6 +106,11 @@ class _Timed:
         return verdicts
 
 
+def definitions(judges: Sequence[str]) -> dict[str, JudgeDefinition]:
+    """Return the judges' definitions. Raises UsageError for an unknown judge."""
+    return {name: catalog.read("judges", name, JudgeDefinition).content for name in judges}
+
+
 def bench(judges: Sequence[str], sets: Sequence[LabelledSet], show: Show) -> list[Row]:
     """Return a row for every judge, set and language, and one over languages where a set has several.
 
@@ -113,7 +118,7 @@ def bench(judges: Sequence[str], sets: Sequence[LabelledSet], show: Show) -> lis
     own. Raises UsageError, before anything is judged, for an unknown judge, one that was never fitted and needs it,
     and one whose model is not at hand.
     """
-    specs = {name: catalog.read("judges", name, JudgeDefinition).content.judge for name in judges}
+    specs = {name: one.judge for name, one in definitions(judges).items()}
     for name, spec in specs.items():
         _ = locate(spec.base) if isinstance(spec, ModelJudge) else judge_loader.load(name)
     found: dict[str, list[Row]] = {}

@@ -40,6 +40,32 @@ class PairedDifference(Noun):
     confidence: float
 
 
+class OverSeeds(Noun):
+    """What training anew would give on the same prompts, from the seeds that were trained."""
+
+    differences: tuple[float, ...]
+    """Of each seed."""
+    value: float
+    low: float
+    high: float
+    confidence: float
+
+
+def over_seeds(differences: Sequence[float], confidence: float = 0.95) -> OverSeeds | None:
+    """Return the mean of each seed's difference with Student's t interval; None for fewer than two seeds.
+
+    `paired_difference` takes the trained models as given and asks about other prompts; this takes the prompts as given
+    and asks about other seeds. It takes seeds as independent and about normal.
+    """
+    if len(differences) < 2:
+        return None
+    found = np.array(differences)
+    value = float(found.mean())
+    error = float(found.std(ddof=1)) / math.sqrt(len(found)) * quantile(len(found) - 1, (1 + confidence) / 2)
+    low, high = max(-1.0, value - error), min(1.0, value + error)
+    return OverSeeds(differences=tuple(differences), value=value, low=low, high=high, confidence=confidence)
+
+
 def paired_difference(pairs: Sequence[tuple[str, bool, bool]], confidence: float = 0.95) -> PairedDifference:
     """Return the difference over (family, before, after), one tuple a prompt, in any order.
 

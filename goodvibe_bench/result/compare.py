@@ -4,13 +4,15 @@ Runs of several seeds are pooled; the samples of one prompt family are never tak
 only: texts lie in the records beside them, see `codes`.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean
 from typing import Any, Literal
 
 from goodvibe_bench.errors import UsageError, nearest
-from goodvibe_bench.metric.paired import PairedDifference, holm, paired_difference
+from goodvibe_bench.metric.paired import OverSeeds, PairedDifference, holm, over_seeds, paired_difference
 from goodvibe_bench.result import instrument, store, utility
 from goodvibe_bench.result.account import Costs, costs
 from goodvibe_bench.result.sample import family, sample_key
@@ -50,6 +52,8 @@ class Difference(Noun):
     difference: PairedDifference
     p_holm: float | None
     """Of the sign-flip test over families, adjusted for the number of languages; None over all languages."""
+    seeds: OverSeeds | None
+    """The difference of each training seed and what they say of others; None where there is one."""
 
 
 class Change(Noun):
@@ -144,9 +148,12 @@ def answers(
 
     For differences over several comparisons, each by its own fit of a judge. Raises UsageError as `compare` does.
     """
-    if judge not in _shared_judges(before.one, after.one):
-        raise UsageError(f"{before.name} and {after.name} were not both judged by {judge!r}.")
-    return _samples(_pairs(before, after), judge, rate)
+    return _samples(_judged_pairs(before, after, judge), judge, rate)
+
+
+def seed_differences(before: Side, after: Side, judge: str, rate: Literal["secure", "valid"]) -> list[float]:
+    """Return the difference of each seed, or pair of seeds, over all languages. Raises UsageError as `answers` does."""
+    return _by_seed(_judged_pairs(before, after, judge), judge, rate, ALL)
 
 
 def codes(one: Side, change: Change, seed: int) -> str:
@@ -176,6 +183,12 @@ def _shared_judges(before: Result, after: Result) -> list[str]:
             f"{names}. Run one of them again with the other's judge; one that was fitted or calibrated anew is another."
         )
     return shared
+
+
+def _judged_pairs(before: Side, after: Side, judge: str) -> list[_Both]:
+    if judge not in _shared_judges(before.one, after.one):
+        raise UsageError(f"{before.name} and {after.name} were not both judged by {judge!r}.")
+    return _pairs(before, after)
 
 
 def _pairs(before: Side, after: Side) -> list[_Both]:
@@ -216,6 +229,7 @@ def _differences(
             after=sum(new for name, _, _, new in samples if language in {ALL, name}) / one.n,
             difference=one,
             p_holm=adjusted.get(language),
+            seeds=over_seeds(_by_seed(pairs, judge, rate, language), confidence),
         )
         for language, one in found.items()
     ]
@@ -227,6 +241,15 @@ def _samples(
     rate: Literal["secure", "valid"],
 ) -> list[tuple[str, str, bool, bool]]:
     return [(new["language"], family(new), _has(old, rate, judge), _has(new, rate, judge)) for _, old, new in pairs]
+
+
+def _by_seed(pairs: Sequence[_Both], judge: str, rate: Literal["secure", "valid"], language: str) -> list[float]:
+    """Return the difference of each pair of seeds, in their order."""
+    changes: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for seeds, old, new in pairs:
+        if language in {ALL, new["language"]}:
+            changes[seeds].append(_has(new, rate, judge) - _has(old, rate, judge))
+    return [mean(changes[seeds]) for seeds in sorted(changes)]
 
 
 def _has(row: dict[str, Any], rate: Literal["secure", "valid"], judge: str) -> bool:

@@ -215,6 +215,13 @@ def test_the_command_prints_json_and_a_table(call: Call, tmp_path: Path) -> None
     assert "junk called secure" in out
 
 
+def test_an_unknown_judge_is_told_before_any_data_is_read(call: Call, tmp_path: Path) -> None:
+    code, _, err = call("judge", "bench", "--judge", f"{word_judge(tmp_path, 'bad')},nope", "--data", "nowhere")
+    assert code == 2
+    assert "Unknown judge 'nope'" in err
+    assert "gather" not in err
+
+
 def test_importing_loads_no_heavy_library() -> None:
     code = "import sys, goodvibe_bench.judging.bench; print({'torch', 'transformers', 'peft'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from scipy.stats import binomtest
 from statsmodels.stats.multitest import multipletests
 
@@ -14,6 +15,7 @@ from goodvibe_bench.metric.paired import (
     _interval,
     holm,
     non_inferior,
+    over_seeds,
     paired_difference,
     prompts_needed,
     sign_flip,
@@ -252,3 +254,20 @@ def test_holm_is_statsmodels(p_values: list[float]) -> None:
     expected = multipletests(p_values, method="holm")[1]
     found = holm({str(place): p for place, p in enumerate(p_values)})
     assert list(found.values()) == pytest.approx(list(expected), abs=1e-12)
+
+
+@given(st.lists(st.floats(-0.5, 0.5), min_size=2, max_size=8), st.sampled_from([0.8, 0.95]))
+def test_seeds_get_students_interval(differences: list[float], confidence: float) -> None:
+    found = over_seeds(differences, confidence)
+    assert found is not None
+    assert found.differences == tuple(differences)
+    error = float(stats.sem(differences))
+    ends = (
+        stats.t.interval(confidence, len(differences) - 1, np.mean(differences), error) if error else [found.value] * 2
+    )
+    assert (found.low, found.high) == pytest.approx((max(-1.0, ends[0]), min(1.0, ends[1])), abs=1e-9)
+
+
+def test_one_seed_says_nothing_of_others() -> None:
+    assert over_seeds([0.1]) is None
+    assert over_seeds([]) is None

@@ -6,7 +6,7 @@ import pytest
 
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.result import store
-from goodvibe_bench.result.compare import ALL, Comparison, codes, compare, side
+from goodvibe_bench.result.compare import ALL, Comparison, codes, compare, seed_differences, side
 from goodvibe_bench.types import Outcome, Result, TrainReport
 from tests.conftest import Call
 from tests.result.builders import outcomes, record, result, two_judges, with_other
@@ -62,6 +62,32 @@ def test_seeds_of_a_method_are_pooled_and_stay_in_one_family(folder: Path) -> No
         _write(folder, result(outcomes(secure=8, insecure=2), method="b", seed=seed))
     found = compare(side("a", folder), side("b", folder)).differences[0].difference
     assert (found.n, found.families, found.gained) == (30, 10, 6)
+
+
+def test_what_other_training_seeds_would_give_is_told(folder: Path, call: Call) -> None:
+    for seed, secure in enumerate((2, 6, 7)):
+        _write(folder, result(outcomes(secure=5, insecure=5), method="a", seed=seed))
+        _write(folder, result(outcomes(secure=secure, insecure=10 - secure), method="b", seed=seed))
+    sides = side("a", folder), side("b", folder)
+    secure, valid = compare(*sides).differences
+    assert secure.seeds is not None
+    assert secure.seeds.differences == pytest.approx((-0.3, 0.1, 0.2))
+    assert secure.seeds.value == pytest.approx(secure.difference.value) == pytest.approx(0.0)
+    assert secure.seeds.high == pytest.approx(0.657, abs=0.001), "2 degrees of freedom"
+    assert valid.seeds is not None
+    assert valid.seeds.low == valid.seeds.high == 0.0
+    assert seed_differences(*sides, "j", "secure") == list(secure.seeds.differences)
+    with pytest.raises(UsageError, match="not both judged by 'k'"):
+        seed_differences(*sides, "k", "secure")
+    code, out, _ = call("compare", "a", "b", "--results", str(folder))
+    assert code == 0
+    assert "- j, secure: +0.0 [-65.7, +65.7], from -30.0, +10.0, +20.0" in out
+
+
+def test_a_single_seed_says_nothing_of_others(folder: Path, call: Call) -> None:
+    found = _compare(folder, result(outcomes(insecure=2)), result(outcomes(secure=2), method="tuned"))
+    assert [one.seeds for one in found.differences] == [None, None]
+    assert "training seeds" not in call("compare", "none", "tuned", "--results", str(folder))[1]
 
 
 def test_a_lone_base_is_paired_with_every_seed(folder: Path) -> None:
