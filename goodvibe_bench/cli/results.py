@@ -105,15 +105,15 @@ def compare(
 
 def _over_seeds(found: Any) -> list[str]:
     """Return what other training seeds would give, a line for each judge and rate; nothing where there is one seed."""
+    from goodvibe_bench.result.compare import ALL
+
     lines = [
         f"- {one.judge}, {one.rate}: {_points(one.seeds)}, from "
         + ", ".join(f"{100 * value:+.1f}" for value in one.seeds.differences)
         for one in found.differences
-        if one.seeds is not None and one.language == "all"
+        if one.seeds is not None and one.language == ALL
     ]
-    words = (
-        "The intervals above are of these trained models on other prompts. Of other training seeds on these prompts:"
-    )
+    words = "The intervals above are for these trained models on other prompts; for other training seeds on these:"
     return [words, *lines] if lines else []
 
 
