@@ -115,25 +115,14 @@ def _split(spelled: str) -> tuple[str, dict[str, str]]:
 def table(words: argparse.Namespace) -> None:
     """Print every method's rates over all its seeds, and its paired differences over the base and the random rows."""
     from goodvibe_bench.result import store
-    from goodvibe_bench.result.compare import ALL, compare, side
     from goodvibe_bench.result.leaderboard import rows
 
-    results = store.read_results([words.folder])
-    sys.stdout.write("\n".join(_rates_table(rows(results))) + "\n\n")
-    methods = sorted({one.method for one in results})
-    lines = ["| method | over | judge | rate | n | before | after | difference [95%] |", "|" + " --- |" * 8]
-    for method, other in _against(methods):
-        for one in compare(side(other, words.folder), side(method, words.folder)).differences:
-            if one.language == ALL:
-                cells = [method, other, one.judge, one.rate, str(one.difference.n), f"{100 * one.before:.1f}"]
-                lines += ["| " + " | ".join([*cells, f"{100 * one.after:.1f}", _points(one.difference)]) + " |"]
-    sys.stdout.write("\n".join(lines) + "\n")
-    if words.also:
-        sys.stdout.write("\n" + "\n".join(_pooled(words.folder, *words.also)) + "\n")
+    sys.stdout.write("\n".join(_rates_table(rows(store.read_results([words.folder])))) + "\n\n")
+    sys.stdout.write("\n".join(_differences(words.folder, *words.also)) + "\n")
 
 
-def _pooled(*folders: Path) -> list[str]:
-    """Return the differences between methods of one name, pooled over folders, each judged by its own fit."""
+def _differences(*folders: Path) -> list[str]:
+    """Return paired differences of the methods that all folders have, pooled over these, each judged by its own fit."""
     from goodvibe_bench.metric.paired import over_seeds, paired_difference
     from goodvibe_bench.result import store
     from goodvibe_bench.result.compare import answers, seed_differences, side
@@ -141,7 +130,7 @@ def _pooled(*folders: Path) -> list[str]:
     named = [{one.method: one for one in store.read_results([folder])} for folder in folders]
     shared = sorted(set(named[0]).intersection(*named[1:]))
     judges = [named[0][shared[0]].judge["name"], *(one["name"] for one in named[0][shared[0]].other_judges)]
-    lines = ["| method | over | rate | n, all folders | difference [95%] | over seeds | of each |", "|" + " --- |" * 7]
+    lines = ["| method | over | rate | n | difference [95%] | over seeds [95%] | of each |", "|" + " --- |" * 7]
     for method, base in _against(shared):
         for judge, rate in [(judges[0], "valid"), *((judge, "secure") for judge in judges)]:
             sides = [(side(base, folder), side(method, folder)) for folder in folders]
@@ -212,7 +201,7 @@ def main() -> None:
     parser.add_argument("--methods", default=",".join([*ADAPTERS, *RATES]))
     parser.add_argument("--tasks", default="cybernative-cpp,cpp")
     parser.add_argument("--folder", type=Path, default=Path("results/quality-cpp"))
-    parser.add_argument("--also", type=Path, nargs="*", help="table: more results, pooled with these")
+    parser.add_argument("--also", type=Path, nargs="*", default=[], help="table: more results, pooled with these")
     parser.add_argument("--rates", type=Path, default=Path("benchmarks/measured/quality-cpp-rates.json"))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=1, help="cells at a time; the cores are shared out")
