@@ -126,6 +126,7 @@ def _differences(*folders: Path) -> list[str]:
     from goodvibe_bench.metric.paired import over_seeds, paired_difference
     from goodvibe_bench.result import store
     from goodvibe_bench.result.compare import answers, seed_differences, side
+    from goodvibe_bench.result.form import points
 
     named = [{one.method: one for one in store.read_results([folder])} for folder in folders]
     shared = sorted(set(named[0]).intersection(*named[1:]))
@@ -142,8 +143,8 @@ def _differences(*folders: Path) -> list[str]:
                 [(f"{language} {family}", before, after) for part in both for language, family, before, after in part]
             )
             name = "valid" if rate == "valid" else f"secure by {judge}"
-            over = _points(spread) if spread else ""
-            lines.append(f"| {method} | {base} | {name} | {found.n} | {_points(found)} | {over} | {each} |")
+            over = points(spread) if spread else ""
+            lines.append(f"| {method} | {base} | {name} | {found.n} | {points(found)} | {over} | {each} |")
     return lines
 
 
@@ -156,10 +157,6 @@ def _against(methods: list[str]) -> Iterator[tuple[str, str]]:
             other = same if same in methods else base
             if name != base and other in methods:
                 yield method, other
-
-
-def _points(found: Any) -> str:
-    return f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
 
 
 def _rates_table(found: list[Any]) -> list[str]:

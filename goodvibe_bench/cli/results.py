@@ -105,10 +105,11 @@ def compare(
 
 def _over_seeds(found: Any) -> list[str]:
     """Return what other training seeds would give, a line for each judge and rate; nothing where there is one seed."""
+    from goodvibe_bench.result import form
     from goodvibe_bench.result.compare import ALL
 
     lines = [
-        f"- {one.judge}, {one.rate}: {_points(one.seeds)}, from "
+        f"- {one.judge}, {one.rate}: {form.points(one.seeds)}, from "
         + ", ".join(f"{100 * value:+.1f}" for value in one.seeds.differences)
         for one in found.differences
         if one.seeds is not None and one.language == ALL
@@ -117,15 +118,13 @@ def _over_seeds(found: Any) -> list[str]:
     return [words, *lines] if lines else []
 
 
-def _points(found: Any) -> str:
-    return f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
-
-
 def _difference(one: Any) -> list[str]:
+    from goodvibe_bench.result import form
+
     found = one.difference
     shares = [f"{100 * share:.1f}" for share in (one.before, one.after)]
     p = found.p_families if one.p_holm is None else one.p_holm
-    return [one.judge, one.rate, one.language, str(found.n), *shares, _points(found), f"{p:.3f}"]
+    return [one.judge, one.rate, one.language, str(found.n), *shares, form.points(found), f"{p:.3f}"]
 
 
 def _change(one: Any) -> list[str]:

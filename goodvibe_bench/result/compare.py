@@ -53,7 +53,7 @@ class Difference(Noun):
     p_holm: float | None
     """Of the sign-flip test over families, adjusted for the number of languages; None over all languages."""
     seeds: OverSeeds | None
-    """The difference of each training seed and what they say of others; None where there is one."""
+    """The difference of each training seed and what they say of others; None where a side was trained once only."""
 
 
 class Change(Noun):
@@ -127,6 +127,8 @@ def compare(before: Side, after: Side, confidence: float = 0.95) -> Comparison:
     for place, judge in enumerate(judges):
         for rate in ("secure", "valid") if place == 0 else ("secure",):
             found += _differences(pairs, judge, rate, languages, confidence)
+    if _shares_a_training(before, after):
+        found = [one.model_copy(update={"seeds": None}) for one in found]
     changes = [_change(seeds, old, new, judges[0]) for seeds, old, new in pairs]
     changed = [one for one in changes if (one.before == Outcome.SECURE) != (one.after == Outcome.SECURE)]
     changed.sort(key=lambda one: (one.after == Outcome.SECURE, one.language, one.task, one.prompt_id, one.seeds))
@@ -152,8 +154,12 @@ def answers(
 
 
 def seed_differences(before: Side, after: Side, judge: str, rate: Literal["secure", "valid"]) -> list[float]:
-    """Return the difference of each seed, or pair of seeds, over all languages. Raises UsageError as `answers` does."""
-    return _by_seed(_judged_pairs(before, after, judge), judge, rate, ALL)
+    """Return the difference of each seed over all languages; none where one training is on a side of all of them.
+
+    Raises UsageError as `answers` does.
+    """
+    found = _by_seed(_judged_pairs(before, after, judge), judge, rate, ALL)
+    return [] if _shares_a_training(before, after) else found
 
 
 def codes(one: Side, change: Change, seed: int) -> str:
@@ -183,6 +189,12 @@ def _shared_judges(before: Result, after: Result) -> list[str]:
             f"{names}. Run one of them again with the other's judge; one that was fitted or calibrated anew is another."
         )
     return shared
+
+
+def _shares_a_training(before: Side, after: Side) -> bool:
+    """Return whether a side that was trained once is held against several seeds: these then vary by half."""
+    sides = (before, after), (after, before)
+    return any(len(lone.ones) == 1 < len(other.ones) and bool(lone.one.training) for lone, other in sides)
 
 
 def _judged_pairs(before: Side, after: Side, judge: str) -> list[_Both]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from goodvibe_bench.metric.paired import PairedDifference
+from goodvibe_bench.metric.paired import OverSeeds, PairedDifference
 from goodvibe_bench.result.account import Costs
 from goodvibe_bench.result.correct import CorrectedRate
 from goodvibe_bench.result.leaderboard import Row
@@ -227,6 +227,11 @@ def _pareto(cost: str) -> str:
 def percent(share: float) -> str:
     """Return a share as per cent with one decimal."""
     return f"{100 * share:.1f}"
+
+
+def points(found: PairedDifference | OverSeeds) -> str:
+    """Return a difference and its interval in percentage points, signed."""
+    return f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
 
 
 def in_units(count: int) -> str:

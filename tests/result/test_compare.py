@@ -232,3 +232,13 @@ def test_utility_that_one_side_did_not_measure_is_said_to_be_unknown(folder: Pat
     _, out, _ = call("compare", "none", "tuned", "--results", str(folder))
     assert "utility: not measured on both sides" in out
     assert "cost: trained parameters ? -> ?" in out
+
+
+def test_one_training_against_several_seeds_says_nothing_of_others(folder: Path) -> None:
+    for seed in range(2):
+        _write(folder, result(outcomes(secure=seed, insecure=4 - seed), method="b", seed=seed))
+    untrained, trained = _write(folder, result(outcomes(insecure=4))), _tuned(folder, 0)
+    several = side("b", folder)
+    assert compare(side(str(untrained), folder), several).differences[0].seeds is not None
+    assert compare(side(str(trained), folder), several).differences[0].seeds is None
+    assert seed_differences(several, side(str(trained), folder), "j", "secure") == []
