@@ -2,6 +2,7 @@
 
     python benchmarks/quality.py rates     # train at several rates, keep the one with the lowest calibration loss
     python benchmarks/quality.py study     # run every method and seed at its rate, write results
+    python benchmarks/quality.py study --rate 1e-4 --seeds 1                        # all at one rate, the paper's
     python benchmarks/quality.py table     # rates and paired differences, from the results alone
     python benchmarks/quality.py table --folder results/quality-cpp-k --also results/quality-cpp
 
@@ -75,9 +76,9 @@ def loss(words: argparse.Namespace) -> None:
 
 
 def study(words: argparse.Namespace) -> None:
-    """Run every method at its best rate, the base first, then three seeds of the methods that the question is about."""
+    """Run every method at its rate, the base first, then three seeds of the methods that the question is about."""
     found = _read(words.rates)
-    best = {name: min(found[name], key=found[name].__getitem__) for name in _methods(words)}
+    best = {name: words.rate or min(found[name], key=found[name].__getitem__) for name in _methods(words)}
     cells = [("none", 0)]
     cells += [(name, seed) for seed in range(words.seeds) for name in best if name in SEVERAL_SEEDS]
     cells += [(name, 0) for name in best if name not in SEVERAL_SEEDS]
@@ -200,6 +201,7 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("results/quality-cpp"))
     parser.add_argument("--also", type=Path, nargs="*", default=[], help="table: more results, pooled with these")
     parser.add_argument("--rates", type=Path, default=Path("benchmarks/measured/quality-cpp-rates.json"))
+    parser.add_argument("--rate", help="study: this learning rate for every method, instead of its best one")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=1, help="cells at a time; the cores are shared out")
     parser.add_argument("--one", help="METHOD:RATE for `loss`")
