@@ -76,18 +76,28 @@ def loss(words: argparse.Namespace) -> None:
 
 
 def study(words: argparse.Namespace) -> None:
-    """Run every method at its rate, the base first, then three seeds of the methods that the question is about."""
+    """Run every method at its rate, the base first, then three seeds of the methods that the question is about.
+
+    A cell whose result is in the folder already is left as it is.
+    """
+    from goodvibe_bench.result import store
+    from goodvibe_bench.run import read_trainers
+
     found = _read(words.rates)
     best = {name: words.rate or min(found[name], key=found[name].__getitem__) for name in _methods(words)}
     cells = [("none", 0)]
     cells += [(name, seed) for seed in range(words.seeds) for name in best if name in SEVERAL_SEEDS]
     cells += [(name, 0) for name in best if name not in SEVERAL_SEEDS]
+    here = store.read_results([words.folder]) if any(words.folder.glob("*.json")) else []
+    done = {(one.method, one.seed) for one in here}
 
     def one(cell: tuple[str, int]) -> None:
         spelled, seed = cell
         name, overrides = _split(spelled)
         if name != "none":
             overrides["training.learning_rate"] = best[spelled]
+        if (read_trainers((name,), overrides)[0].name, seed) in done:
+            return
         command = [sys.executable, "-m", "goodvibe_bench", "run", "--model", words.model, "--method", name, "--quiet"]
         command += ["--tasks", words.tasks, "--judge", JUDGES, "--uncalibrated", "--seed", str(seed)]
         command += ["--max-new-tokens", "256", "--batch-size", "64", "--output", str(words.folder)]
