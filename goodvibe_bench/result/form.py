@@ -81,6 +81,10 @@ RANK = (
     "rank: 1 + the rows of the table that are proven more secure, on the same prompts (sign-flip test over prompt "
     "families, Holm over all pairs of the table, 5%); rows of one rank are not told apart."
 )
+TRAINED = (
+    "seeds: ranks and intervals are of the models that were trained, on other prompts. Training anew with another seed "
+    "may change more: `run` it with several seeds, and `compare` tells both."
+)
 APART = "Tables are not compared with one another: their prompts, judges or settings are not the same."
 _KINDS = ("model", "task", "judge", "n", "seeds")
 NAMES = ("model", "method", "task", "judge")
@@ -200,6 +204,7 @@ def notes(rows: Sequence[Row]) -> list[str]:
                 if state in MARKS:
                     where[MARKS[state]].setdefault(judge, set()).add(language)
     lines = [RANK] if any(row["rank"] is not None for row in rows) else []
+    lines += [TRAINED] if any(row["trainable_parameters"] for row in rows) else []
     lines += [APART] if len(tables(rows)) > 1 else []
     lines += [
         _pareto(cost) for cost in COSTS if any(row["rank"] and row["pareto"] and row["cost"] == cost for row in rows)

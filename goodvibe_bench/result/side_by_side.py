@@ -25,7 +25,8 @@ class View(Noun):
     secure_rate: Estimate
     corrected_rate: CorrectedRate
     gain: PairedDifference | None
-    """Of secure outcomes over the base's on the same prompts; None where there is no base with these judges."""
+    """Of secure outcomes over the base's on the same prompts; None where there is no base with these judges, and for a
+    judge that labelled none of a side's samples, such as an analyser that does not read their language."""
     harm: PairedDifference | None
     """The same of insecure outcomes: a model that writes more code can win in both."""
     agreement: Agreement | None
@@ -44,13 +45,14 @@ def views(judges: Sequence[Mapping[str, Any]], rows: Sequence[Row], pairs: Seque
     for place, judge in enumerate(judges):
         own = _of(rows, judge["name"], place)
         before, after = (_of(side, judge["name"], place) for side in zip(*pairs, strict=True)) if pairs else ([], [])
+        seen = pairs and not _blind(before) and not _blind(after)
         found.append(
             View(
                 judge=judge["name"],
                 secure_rate=estimates(own)["secure_rate"],
                 corrected_rate=corrected(own, instrument.calibrations(judge)),
-                gain=_more(Outcome.SECURE, before, after) if pairs else None,
-                harm=_more(Outcome.INSECURE, before, after) if pairs else None,
+                gain=_more(Outcome.SECURE, before, after) if seen else None,
+                harm=_more(Outcome.INSECURE, before, after) if seen else None,
                 agreement=_agreement(rows, own) if place else None,
             )
         )
@@ -72,6 +74,11 @@ def flag(found: Sequence[View]) -> str:
 
 def _of(rows: Sequence[Row], judge: str, place: int) -> list[Row]:
     return instrument.seen_by(rows, judge) if place else list(rows)
+
+
+def _blind(rows: Sequence[Row]) -> bool:
+    """Say whether a judge had something to label, and labelled nothing."""
+    return any(row["outcome"] == Outcome.UNJUDGED for row in rows) and all(row["label"] is None for row in rows)
 
 
 def _more(outcome: Outcome, before: Sequence[Row], after: Sequence[Row]) -> PairedDifference:

@@ -129,7 +129,7 @@ def said(delta: Delta) -> str:
     }[delta.state]
     return (
         f"{delta.task} {delta.metric} {100 * delta.before:.1f}% -> {100 * delta.after:.1f}%, "
-        f"{100 * one.value:+.1f} [{100 * one.low:.1f}, {100 * one.high:.1f}] points, n {one.n}: {what}"
+        f"{100 * one.value:+.1f} [{100 * one.low:+.1f}, {100 * one.high:+.1f}] points, n {one.n}: {what}"
     )
 
 

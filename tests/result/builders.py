@@ -14,6 +14,7 @@ from goodvibe_bench.types import (
     Prompt,
     Record,
     Result,
+    TrainReport,
     Verdict,
 )
 
@@ -55,6 +56,17 @@ def calibration(language: Language = "cpp", tpr: int = 90, fpr: int = 10) -> Cal
     return Calibration(
         language=language, tpr=rate(tpr, 100), fpr=rate(fpr, 100), n=200, threshold=0.5, auc=0.9, ece=0.1
     )
+
+
+def training(flops: int | None = 4 * 10**15, **words: Any) -> TrainReport:
+    """Return an account of a training whose attribution took a quarter of all FLOPs, and a second beside its two."""
+    parts = flops and {"training": flops - flops // 4, "attribution": flops // 4, "counted_ratio": 1, "headline": 1}
+    fields = {
+        **{"trainable_parameters": 300, "total_parameters": 9000, "examples": 2, "steps": 2, "attribution_seconds": 1},
+        **{"training_seconds": 2, "tokens": 9, "padded_tokens": 9, "tokens_per_second": 1, "attribution_tokens": 0},
+        **{"peak_memory_bytes": 2**30, "adapter_bytes": 9, "first_loss": 2, "last_loss": 1, "fold_error": 0},
+    }
+    return TrainReport.model_validate(fields | {"flops": parts} | words)
 
 
 def with_other(rows: list[Any], verdicts: list[Outcome], name: str = "k") -> list[Any]:

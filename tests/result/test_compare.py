@@ -7,9 +7,9 @@ import pytest
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.result import store
 from goodvibe_bench.result.compare import ALL, Comparison, codes, compare, seed_differences, side
-from goodvibe_bench.types import Outcome, Result, TrainReport
+from goodvibe_bench.types import Outcome, Result
 from tests.conftest import Call
-from tests.result.builders import outcomes, record, result, two_judges, with_other
+from tests.result.builders import outcomes, record, result, training, two_judges, with_other
 
 
 @pytest.fixture
@@ -179,18 +179,7 @@ def test_the_command_prints_differences_and_changes_and_both_codes(call: Call, t
 
 
 def _tuned(folder: Path, seed: int) -> Path:
-    report = TrainReport.model_validate(
-        {"trainable_parameters": 300, "total_parameters": 9000, "examples": 2, "steps": 2, "attribution_seconds": 1}
-        | {
-            "training_seconds": 9.0 + seed,
-            "tokens": 9,
-            "padded_tokens": 9,
-            "tokens_per_second": 1,
-            "attribution_tokens": 9,
-        }
-        | {"flops": {"training": 3 * 10**15, "attribution": 10**15, "counted_ratio": 1, "headline": 1}}
-        | {"peak_memory_bytes": 2**30, "adapter_bytes": 9, "first_loss": 2, "last_loss": 1, "fold_error": 0}
-    )
+    report = training(training_seconds=9.0 + seed)
     rows = [row | {"asked": False} for row in outcomes(secure=4)]
     return _write(folder, result(rows, method="tuned", seed=seed, training=(report,), utility=answers("1000")))
 

@@ -8,7 +8,7 @@ from goodvibe_bench.metric.rate import rate
 from goodvibe_bench.result import form, instrument
 from goodvibe_bench.result.leaderboard import rows as rows_of
 from goodvibe_bench.types import Outcome
-from tests.result.builders import calibration, outcomes, result, two_judges, with_other
+from tests.result.builders import calibration, outcomes, result, training, two_judges, with_other
 
 RESULTS = [
     result(outcomes(secure=2, insecure=8), method="worst"),
@@ -86,6 +86,12 @@ def test_notes_explain_every_mark_and_name_judge_and_language() -> None:
     rows = rows_of([result(outcomes(secure=9, insecure=9) + outcomes(secure=9, insecure=9, task="go"), judge=judge)])
     (note,) = form.notes(rows)
     assert note.startswith("useless judge: judge j in cpp has a TPR - FPR that could be zero")
+
+
+def test_notes_tell_other_seeds_apart_from_other_prompts_where_a_model_was_trained() -> None:
+    trained = result(outcomes(secure=9), method="tuned", training=(training(),))
+    assert form.TRAINED in form.notes(rows_of([trained]))
+    assert form.TRAINED not in form.notes(rows_of([result(outcomes(secure=9))]))
 
 
 def test_a_gain_that_one_judge_alone_sees_is_in_every_form() -> None:

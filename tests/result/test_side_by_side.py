@@ -38,6 +38,15 @@ def test_a_gain_that_one_judge_sees_is_flagged_and_one_that_all_or_none_see_is_n
     assert _flag(_after(1, 1)) == ""
 
 
+def test_a_judge_that_cannot_read_the_language_is_no_witness_against_a_gain() -> None:
+    blind = with_other(outcomes(insecure=20), [Outcome.UNJUDGED] * 20)
+    after = with_other(outcomes(secure=15, insecure=5), [Outcome.UNJUDGED] * 20)
+    seen, other = _views(two_judges(after, method="tuned"), two_judges(blind))
+    assert seen.gain is not None
+    assert (other.gain, other.harm) == (None, None)
+    assert flag([seen, other]) == ""
+
+
 def test_prompts_of_one_family_are_not_independent() -> None:
     families = [row | {"family": "one"} for row in _after(15, 0).outcomes]
     after = _after(15, 0).model_copy(update={"outcomes": families})
