@@ -19,6 +19,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 ADAPTERS = (
@@ -133,7 +134,10 @@ def table(words: argparse.Namespace) -> None:
 
 
 def _differences(*folders: Path) -> list[str]:
-    """Return paired differences of the methods that all folders have, pooled over these, each judged by its own fit."""
+    """Return paired differences of the methods that all folders have, pooled over these, each judged by its own fit.
+
+    A seed that several folders ran on the same tasks is one training done twice: over seeds its mean counts.
+    """
     from goodvibe_bench.metric.paired import over_seeds, paired_difference
     from goodvibe_bench.result import store
     from goodvibe_bench.result.compare import answers, seed_differences, side
@@ -147,9 +151,12 @@ def _differences(*folders: Path) -> list[str]:
         for judge, rate in [(judges[0], "valid"), *((judge, "secure") for judge in judges)]:
             sides = [(side(base, folder), side(method, folder)) for folder in folders]
             both = [answers(*pair, judge, rate) for pair in sides]
-            seeds = [value for pair in sides for value in seed_differences(*pair, judge, rate)]
-            spread = over_seeds(seeds)
-            each = ", ".join(f"{100 * value:+.1f}" for value in seeds)
+            seeds: dict[Any, list[float]] = {}
+            for pair in sides:
+                for own, value in seed_differences(*pair, judge, rate).items():
+                    seeds.setdefault((tuple(sorted(pair[1].one.task_hashes)), own), []).append(value)
+            spread = over_seeds([mean(found) for found in seeds.values()])
+            each = ", ".join(f"{100 * mean(found):+.1f}" for found in seeds.values())
             found = paired_difference(
                 [(f"{language} {family}", before, after) for part in both for language, family, before, after in part]
             )

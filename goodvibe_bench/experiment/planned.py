@@ -76,7 +76,9 @@ def _hours(left: Sequence[Forecast], settings: Settings, device: Device) -> list
         f"{settings.devices} x {device.name}: {length(3600 * whole.hours)} from start to end, "
         f"{length(3600 * whole.device_hours)} of devices at work"
     )
-    money = f", {cost:,.2f} dollars at {price:g} a device and hour ({whose})" if price else ""
+    money = (
+        f"; {cost:,.2f} dollars for all from start to end, at {price:g} a device and hour ({whose})" if price else ""
+    )
     found = [words + money + "."]
     if whole.too_big:
         names = ", ".join(dict.fromkeys(f"{cell.request.model} {cell.request.methods[0]}" for cell in whole.too_big))

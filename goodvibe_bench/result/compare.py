@@ -153,13 +153,16 @@ def answers(
     return _samples(_judged_pairs(before, after, judge), judge, rate)
 
 
-def seed_differences(before: Side, after: Side, judge: str, rate: Literal["secure", "valid"]) -> list[float]:
-    """Return the difference of each seed over all languages; none where one training is on a side of all of them.
+def seed_differences(
+    before: Side, after: Side, judge: str, rate: Literal["secure", "valid"]
+) -> dict[tuple[int, int], float]:
+    """Return the difference over all languages by seeds (before, after); none where one training stands on a side of
+    several.
 
     Raises UsageError as `answers` does.
     """
     found = _by_seed(_judged_pairs(before, after, judge), judge, rate, ALL)
-    return [] if _shares_a_training(before, after) else found
+    return {} if _shares_a_training(before, after) else found
 
 
 def codes(one: Side, change: Change, seed: int) -> str:
@@ -241,7 +244,7 @@ def _differences(
             after=sum(new for name, _, _, new in samples if language in {ALL, name}) / one.n,
             difference=one,
             p_holm=adjusted.get(language),
-            seeds=over_seeds(_by_seed(pairs, judge, rate, language), confidence),
+            seeds=over_seeds(list(_by_seed(pairs, judge, rate, language).values()), confidence),
         )
         for language, one in found.items()
     ]
@@ -255,13 +258,15 @@ def _samples(
     return [(new["language"], family(new), _has(old, rate, judge), _has(new, rate, judge)) for _, old, new in pairs]
 
 
-def _by_seed(pairs: Sequence[_Both], judge: str, rate: Literal["secure", "valid"], language: str) -> list[float]:
+def _by_seed(
+    pairs: Sequence[_Both], judge: str, rate: Literal["secure", "valid"], language: str
+) -> dict[tuple[int, int], float]:
     """Return the difference of each pair of seeds, in their order."""
     changes: dict[tuple[int, int], list[int]] = defaultdict(list)
     for seeds, old, new in pairs:
         if language in {ALL, new["language"]}:
             changes[seeds].append(_has(new, rate, judge) - _has(old, rate, judge))
-    return [mean(changes[seeds]) for seeds in sorted(changes)]
+    return {seeds: mean(changes[seeds]) for seeds in sorted(changes)}
 
 
 def _has(row: dict[str, Any], rate: Literal["secure", "valid"], judge: str) -> bool:

@@ -105,7 +105,11 @@ def _by(row: Row, sort: Sort) -> tuple[float, float]:
 
 
 def _tasks(result: Result) -> str:
-    return ",".join(task for task in result.results if task != "all")
+    """Return the tasks in the order in which they were asked for; a file holds its keys sorted."""
+    asked = result.config.get("tasks")
+    order = asked if isinstance(asked, list) else []
+    found = [task for task in result.results if task != "all"]
+    return ",".join(sorted(found, key=lambda task: order.index(task) if task in order else len(order)))
 
 
 def _row(number: int, entry: Entry, base: Entry | None, language: str | None, rank: int | None) -> Row:

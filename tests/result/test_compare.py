@@ -76,7 +76,9 @@ def test_what_other_training_seeds_would_give_is_told(folder: Path, call: Call) 
     assert secure.seeds.high == pytest.approx(0.657, abs=0.001), "2 degrees of freedom"
     assert valid.seeds is not None
     assert valid.seeds.low == valid.seeds.high == 0.0
-    assert seed_differences(*sides, "j", "secure") == list(secure.seeds.differences)
+    each = seed_differences(*sides, "j", "secure")
+    assert tuple(each.values()) == secure.seeds.differences
+    assert list(each) == [(0, 0), (1, 1), (2, 2)]
     with pytest.raises(UsageError, match="not both judged by 'k'"):
         seed_differences(*sides, "k", "secure")
     code, out, _ = call("compare", "a", "b", "--results", str(folder))
@@ -230,4 +232,4 @@ def test_one_training_against_several_seeds_says_nothing_of_others(folder: Path)
     several = side("b", folder)
     assert compare(side(str(untrained), folder), several).differences[0].seeds is not None
     assert compare(side(str(trained), folder), several).differences[0].seeds is None
-    assert seed_differences(several, side(str(trained), folder), "j", "secure") == []
+    assert seed_differences(several, side(str(trained), folder), "j", "secure") == {}

@@ -34,6 +34,13 @@ def test_rates_are_recomputed_from_the_samples() -> None:
     assert (row["n"], row["task"], row["rank"]) == (4, "cpp", None)
 
 
+def test_tasks_stand_in_the_order_in_which_they_were_asked_for() -> None:
+    rows = outcomes(secure=1, task="java") + outcomes(secure=1, task="go") + outcomes(secure=1)
+    asked = result(rows, config={"tasks": ["cpp", "java", "go"]})
+    assert leaderboard.rows([asked])[0]["task"] == "cpp,java,go"
+    assert leaderboard.rows([result(rows, config={"tasks": 7})])[0]["task"] == "java,go,cpp"
+
+
 def test_by_language_gives_each_language_a_row() -> None:
     both = result(outcomes(secure=1, insecure=1) + outcomes(secure=3, task="go"))
     found = leaderboard.rows([both], by_language=True)
