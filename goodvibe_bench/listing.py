@@ -44,7 +44,7 @@ def _tasks(data: Path | None) -> list[dict[str, Any]]:
 
 
 def _judges() -> list[dict[str, Any]]:
-    from goodvibe_bench.judge.load import read_card, weights_folder
+    from goodvibe_bench.judge.cards import read_card, weights_folder
 
     found = []
     for name in catalog.names("judges"):

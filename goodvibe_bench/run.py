@@ -18,7 +18,7 @@ from goodvibe_bench.completion import extract
 from goodvibe_bench.completion.asked import does_what_was_asked
 from goodvibe_bench.engine import Engine, process
 from goodvibe_bench.errors import UsageError
-from goodvibe_bench.judge import JudgeDefinition
+from goodvibe_bench.judge import JudgeDefinition, cards
 from goodvibe_bench.judge import load as judges
 from goodvibe_bench.request import BESIDE, PLACES, Request, Show
 from goodvibe_bench.result import instrument, share, store
@@ -86,16 +86,20 @@ def check_judges(
 ) -> None:
     """Show every judge's card. Raises UsageError for a language without calibration, unless the request allows it."""
     languages = list(dict.fromkeys(task.language for task in tasks))
-    cards = {found.name: judges.read_card(judges.weights_folder(found)) for found in definitions}
+    found = {one.name: cards.standing(one) for one in definitions}
     known = {
-        name: {one.language: one for one in card.calibration.values()} if card else {} for name, card in cards.items()
+        name: {one.language: one for one in each.card.calibration.values()} if each.card else {}
+        for name, each in found.items()
     }
+    stale = [name for name, each in found.items() if each.stale]
     if not request.uncalibrated:
-        instrument.check_calibrated(known, languages)
-    for name, card in cards.items():
+        instrument.check_calibrated(known, languages, stale)
+    for name, card in ((name, each.card) for name, each in found.items()):
         sources = instrument.calibrated_on(card.data, card.recipe) if card else []
         for line in instrument.card_lines(name, known[name], sources, languages):
             show.line(line)
+        if name in stale:
+            show.line(f"warning: judge {name}: {instrument.STALE}")
 
 
 def train_only(request: Request, show: Show) -> list[Trained]:

@@ -114,7 +114,7 @@ def calibrate(
     quiet: Quiet = False,
 ) -> None:
     """Choose scaling and threshold per language on calibration data, and write them to the judge's card."""
-    from goodvibe_bench.judge.load import read_card
+    from goodvibe_bench.judge.cards import read_card
     from goodvibe_bench.judging import calibrate as calibration
     from goodvibe_bench.progress import Show
 

@@ -65,13 +65,15 @@ class AnalyserJudge:
         return f"no analyser for {language}{absent}"
 
 
+def installed(definition: Definition) -> dict[ToolName, Installed]:
+    """Return those of the definition's tools that are installed."""
+    found: dict[ToolName, Installed | None] = {name: TOOLS[name].find() for name in definition.tools}
+    return {name: tool for name, tool in found.items() if tool is not None}
+
+
 def find(definition: Definition, where: str) -> dict[ToolName, Installed]:
     """Return those of the definition's tools that are installed. Raises UsageError when none is."""
-    found: dict[ToolName, Installed] = {}
-    for name in definition.tools:
-        installed = TOOLS[name].find()
-        if installed is not None:
-            found[name] = installed
+    found = installed(definition)
     if not found:
         lines = "\n  ".join(f"{name}: {TOOLS[name].install}" for name in definition.tools)
         raise UsageError(f"{where}: none of its analysers is installed. Install one:\n  {lines}")

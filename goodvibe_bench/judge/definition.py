@@ -128,6 +128,8 @@ class Card(Noun):
     recipe: dict[str, Any]
     calibration: dict[str, Calibration]
     """Per language, on calibration data only; the thresholds are chosen there."""
+    identity: str | None = None
+    """Of the judge that the calibration is of (`cards.identity`); None in cards of before."""
     compared: dict[str, dict[str, Calibration]] = {}
     """The same figures before tuning ("untuned") and of the floor ("linear")."""
     measured: dict[str, Any] = {}

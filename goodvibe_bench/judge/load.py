@@ -6,14 +6,13 @@ import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
 from goodvibe_bench import catalog, disk
 from goodvibe_bench.engine import Engine
 from goodvibe_bench.engine import settings as engines
-from goodvibe_bench.errors import UsageError
+from goodvibe_bench.judge.cards import digest_weights, standing, weights_folder
 from goodvibe_bench.judge.definition import (
     AnalyserJudge,
     Card,
@@ -37,23 +36,11 @@ class Fitted:
     judge: Judge
     definition: catalog.Definition[JudgeDefinition]
     card: Card | None
+    """Without calibrations where those of the file are of another judge (`cards.standing`)."""
     digest: str
     """Covers definition, weights, tool versions and thresholds: two verdicts compare only under one digest."""
     thresholds: dict[Language, float]
     """The lowest p_unsafe that is called unsafe; 0.5 for a language that is not here."""
-
-
-def read_card(folder: Path) -> Card | None:
-    """Return the card in a judge's folder, or None where the judge was never fitted."""
-    path = folder / "card.json"
-    if not path.is_file():
-        return None
-    return catalog.parse(_json(path), Card, str(path))
-
-
-def weights_folder(definition: catalog.Definition[JudgeDefinition]) -> Path:
-    """Return the folder of a judge's weights and card: the one beside its definition with its name."""
-    return definition.path.parent / definition.name
 
 
 @dataclass(frozen=True)
@@ -70,19 +57,18 @@ class Loading:
     """What model judges run on."""
     engine: Engine = field(default_factory=Engine)
     """How vLLM's engine is set up."""
-    above: tuple[Path, ...] = ()
-    """The votes that this judge is loaded for."""
 
 
 def load(name: str, how: Loading = Loading()) -> Fitted:
     """Return the judge `name` (or the definition at that path).
 
-    A model judge without fitted weights runs untuned. In a language without calibration a judge's own threshold holds.
+    A model judge without fitted weights runs untuned. In a language without calibration, or with one that was made of
+    another definition, other weights, tools or members, a judge's own threshold holds.
     Raises UsageError for an unknown judge, for a linear or signals judge that was never fitted, for analysers none of
     which is installed, and for a vote that is its own member.
     """
     definition = catalog.read("judges", name, JudgeDefinition)
-    card = read_card(weights_folder(definition))
+    card = standing(definition).card
     judge, weights = _MAKERS[definition.content.judge.kind](definition, definition.content.judge, how)
     own = definition.content.judge.threshold if isinstance(definition.content.judge, AnalyserJudge) else 0.5
     thresholds: dict[Language, float] = dict.fromkeys(LANGUAGES, own)
@@ -119,9 +105,8 @@ def _signals(definition: Definition, spec: SignalsJudge, how: Loading) -> Made:
 
     folder = weights_folder(definition)
     known = signals.read(definition.path.parent / spec.folder)
-    words = catalog.digest([file.model_dump() for file in known.files])
     judge = signals.SignalsJudge(definition.name, known, signals.load(folder, known))
-    return judge, [digest_weights(folder), words]
+    return judge, [digest_weights(folder), known.digest]
 
 
 def _analyser(definition: Definition, spec: AnalyserJudge, how: Loading) -> Made:
@@ -135,11 +120,7 @@ def _analyser(definition: Definition, spec: AnalyserJudge, how: Loading) -> Made
 def _vote(definition: Definition, spec: VoteJudge, how: Loading) -> Made:
     from goodvibe_bench.judge import vote
 
-    path = definition.path.resolve()
-    if path in how.above:
-        names = " -> ".join(step.stem for step in (*how.above, path))
-        raise UsageError(f"{definition.path}: the vote is its own member: {names}. Take one of them out of `judges`.")
-    members = [load(name, replace(how, above=(*how.above, path))) for name in spec.judges]
+    members = [load(name, how) for name in spec.judges]
     weights = spec.weights or [1.0] * len(members)
     voters = tuple(
         vote.Member(one.definition.name, one.judge, one.thresholds, weight, one.digest)
@@ -217,21 +198,3 @@ _MAKERS: dict[str, Callable[[Definition, Any, Loading], Made]] = {
     "vote": _vote,
     "model": _model,
 }
-
-
-def digest_weights(folder: Path) -> str:
-    """Return a digest of the safetensors files in a judge's folder."""
-    return catalog.digest({path.name: sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.safetensors")})
-
-
-def _json(path: Path) -> Any:
-    import json
-
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except RecursionError as error:
-        raise UsageError(f"{path} is nested too deeply.") from error
-    except ValueError as error:
-        raise UsageError(f"{path} is not valid JSON: {error}") from error
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error

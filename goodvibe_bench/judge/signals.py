@@ -94,6 +94,11 @@ class Signals:
         return {name: place for place, name in enumerate(names)}
 
     @cached_property
+    def digest(self) -> str:
+        """Return the digest of what the signals say."""
+        return catalog.digest([file.model_dump() for file in self.files])
+
+    @cached_property
     def priors(self) -> np.ndarray:
         """Return the weights before learning, [signals]: positive speaks for insecure."""
         signals = [signal for file in self.files for signal in file.signal]

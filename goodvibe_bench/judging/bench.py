@@ -16,6 +16,7 @@ import numpy as np
 from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.generator.doubles import RecordedGenerator
+from goodvibe_bench.judge import cards
 from goodvibe_bench.judge import load as judge_loader
 from goodvibe_bench.judge.definition import JudgeDefinition, ModelJudge, VoteJudge
 from goodvibe_bench.judging.calibrate import SCRATCH
@@ -326,8 +327,8 @@ def notes(rows: Sequence[Row]) -> list[str]:
 
 def card_folder(judge: str) -> Path:
     """Return the folder of a judge's card. Raises UsageError when it has none, or the folder is not writable."""
-    folder = judge_loader.weights_folder(catalog.read("judges", judge, JudgeDefinition))
-    if judge_loader.read_card(folder) is None:
+    folder = cards.weights_folder(catalog.read("judges", judge, JudgeDefinition))
+    if cards.read_card(folder) is None:
         raise UsageError(f"Judge {judge!r} has no card to save to. Make one: judge calibrate --judge {judge}")
     return store.writable(folder)
 
@@ -339,7 +340,7 @@ def save(judge: str, rows: Sequence[Row], probes: ProbeReport | None = None) -> 
     still the same; a mean over languages only where all of them are measured anew.
     """
     folder = card_folder(judge)
-    card = judge_loader.read_card(folder)
+    card = cards.read_card(folder)
     if card is None:
         raise UsageError(f"The card in {folder} is gone.")
     now = score.now()

@@ -10,7 +10,7 @@ from typing import Any
 
 from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
-from goodvibe_bench.judge import JudgeDefinition
+from goodvibe_bench.judge import JudgeDefinition, cards
 from goodvibe_bench.judge import load as judges
 from goodvibe_bench.judge.calibrated import Calibrated
 from goodvibe_bench.judge.definition import Card
@@ -60,7 +60,7 @@ def calibrate(
     """
     definition = catalog.read("judges", name, JudgeDefinition)
     _check(data, labels, only_labels, max_fpr)
-    folder = store.writable(output or judges.weights_folder(definition))
+    folder = store.writable(output or cards.weights_folder(definition))
     sources = [] if only_labels else _task_sources(definition.content, data, show)
     sources += _label_sources(labels, show)
     fitted = judges.load(name, judges.Loading(scratch=SCRATCH))
@@ -68,7 +68,8 @@ def calibrate(
     found = _calibrations(sources, scored, scaling, max_fpr, seed, show)
     of: dict[str, Any] = {
         "definition_digest": definition.digest,
-        "weights_digest": judges.digest_weights(judges.weights_folder(definition)),
+        "weights_digest": cards.digest_weights(cards.weights_folder(definition)),
+        "identity": cards.identity(definition, cards.weights_folder(definition)),
     }
     old = fitted.card or Card(judge=definition.name, data={}, recipe={}, calibration={}, **of)
     recipe = {"when": score.now(), "scaling": scaling, "max_fpr": max_fpr, "seed": seed, "languages": list(found)}

@@ -12,8 +12,7 @@ from typing import Any
 from goodvibe_bench import catalog, disk
 from goodvibe_bench.completion.bare import bare
 from goodvibe_bench.errors import UsageError
-from goodvibe_bench.judge import linear
-from goodvibe_bench.judge import load as judges
+from goodvibe_bench.judge import cards, linear
 from goodvibe_bench.judge.definition import Card, Fit, JudgeDefinition, LinearJudge, ModelJudge, SignalsJudge
 from goodvibe_bench.judging.card import write
 from goodvibe_bench.judging.data import gather
@@ -38,7 +37,7 @@ def fit(
     recipe, spec = definition.content.fit, definition.content.judge
     if recipe is None or not isinstance(spec, ModelJudge | LinearJudge | SignalsJudge):
         raise UsageError(f"Judge {name!r} has no [fit] table: there is nothing to fit.")
-    folder = output or judges.weights_folder(definition)
+    folder = output or cards.weights_folder(definition)
     store.writable(folder.parent)
     seed = recipe.seed if seed is None else seed
     learn, calibration, sources = gather(recipe, definition.path.parent, data, show)
@@ -57,7 +56,8 @@ def fit(
     card = Card(
         judge=definition.name,
         definition_digest=definition.digest,
-        weights_digest=judges.digest_weights(partial),
+        weights_digest=cards.digest_weights(partial),
+        identity=cards.identity(definition, partial),
         data=sources,
         recipe={"seed": seed, "definition": definition.content.model_dump(mode="json"), **account},
         calibration=_calibrations(calibration, found),

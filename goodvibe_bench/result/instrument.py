@@ -37,10 +37,21 @@ def check_names(names: Sequence[str]) -> None:
             raise UsageError(f"Two judges are called {name!r}. Give each judge once; rename one definition's file.")
 
 
-def check_calibrated(judges: Mapping[str, Mapping[str, Calibration]], languages: Sequence[str]) -> None:
-    """Raise UsageError, naming all, where a judge has no calibration for one of the languages."""
+STALE = "the calibration in its card is of another definition, other weights, tools or members, and does not count"
+
+
+def check_calibrated(
+    judges: Mapping[str, Mapping[str, Calibration]], languages: Sequence[str], stale: Sequence[str] = ()
+) -> None:
+    """Raise UsageError, naming all, where a judge has no calibration for one of the languages.
+
+    `stale` are the names of those whose calibrations were made before the judge became what it is.
+    """
     missing = {name: [one for one in languages if one not in found] for name, found in judges.items()}
-    said = "; ".join(f"judge {name!r} has none for {', '.join(them)}" for name, them in missing.items() if them)
+    why = {name: f" ({STALE})" if name in stale else "" for name in judges}
+    said = "; ".join(
+        f"judge {name!r} has none for {', '.join(them)}{why[name]}" for name, them in missing.items() if them
+    )
     if said:
         raise UsageError(
             f"Judges need a calibration for every language they label: {said}. Their labels alone prove nothing. "

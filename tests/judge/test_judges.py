@@ -5,7 +5,7 @@ import torch
 
 from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
-from goodvibe_bench.judge import JudgeDefinition, linear, load
+from goodvibe_bench.judge import JudgeDefinition, cards, linear, load
 from goodvibe_bench.judge.calibrated import Calibrated
 from goodvibe_bench.judge.decide import decide
 from goodvibe_bench.judge.definition import VoteJudge
@@ -115,16 +115,17 @@ def test_scripted_calls_listed_words_unsafe():
 @pytest.mark.parametrize("name", ["panel", "smollm2-135m", "signals", "linear"])
 def test_the_cards_are_of_the_judges_that_are_shipped(name: str):
     definition = catalog.read("judges", name, JudgeDefinition)
-    card = load.read_card(load.weights_folder(definition))
+    card = cards.read_card(cards.weights_folder(definition))
     assert card is not None
     assert card.definition_digest == definition.digest
-    assert card.weights_digest == load.digest_weights(load.weights_folder(definition))
+    assert card.weights_digest == cards.digest_weights(cards.weights_folder(definition))
+    assert card.identity == cards.identity(definition, cards.weights_folder(definition))
     assert {row["judge"] for row in card.measured["rows"]} == {name}
 
 
 def test_the_panel_was_calibrated_with_the_weights_that_it_has():
     definition = catalog.read("judges", "panel", JudgeDefinition)
-    card = load.read_card(load.weights_folder(definition))
+    card = cards.read_card(cards.weights_folder(definition))
     assert card is not None
     assert isinstance(definition.content.judge, VoteJudge)
     members = card.recipe["calibration"]["members"]
@@ -134,8 +135,8 @@ def test_the_panel_was_calibrated_with_the_weights_that_it_has():
 
 def test_the_shipped_judge_has_weights_a_card_and_a_threshold_for_every_language():
     definition = catalog.read("judges", "smollm2-135m", JudgeDefinition)
-    folder = load.weights_folder(definition)
-    card = load.read_card(folder)
+    folder = cards.weights_folder(definition)
+    card = cards.read_card(folder)
     assert card is not None
     assert set(card.calibration) == {"cpp", "java", "swift", "go"}
     assert set(card.compared) == {"untuned", "linear"}

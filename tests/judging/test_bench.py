@@ -9,9 +9,10 @@ import pytest
 
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge import load as judge_loader
+from goodvibe_bench.judge.cards import read_card
 from goodvibe_bench.judge.decide import decide
 from goodvibe_bench.judge.definition import Card
-from goodvibe_bench.judge.load import load, read_card
+from goodvibe_bench.judge.load import load
 from goodvibe_bench.judging.bench import MACRO, Row, bench, cells, measure, notes, replay, save
 from goodvibe_bench.judging.card import write
 from goodvibe_bench.judging.data import LabelledSet

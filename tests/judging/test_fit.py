@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from goodvibe_bench.errors import UsageError
+from goodvibe_bench.judge import cards
 from goodvibe_bench.judge import load as judges
 from goodvibe_bench.judging.fit import fit
 from goodvibe_bench.progress import Show
@@ -35,7 +36,7 @@ def test_a_fitted_model_judge_has_weights_a_calibration_and_a_card(fitted: Path)
     assert card is not None
     assert set(card.calibration) == {"go"}
     assert set(card.compared) == {"untuned", "linear"}
-    assert card.weights_digest == judges.digest_weights(fitted.parent / "mine")
+    assert card.weights_digest == cards.digest_weights(fitted.parent / "mine")
     assert card.recipe["trained_on"] > 0
     assert card.calibration["go"].folds == 5
     (verdict,) = found.judge.judge([GO])

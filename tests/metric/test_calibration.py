@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from goodvibe_bench import catalog
-from goodvibe_bench.judge.load import read_card
+from goodvibe_bench.judge.cards import read_card
 from goodvibe_bench.metric.calibration import (
     NoThreshold,
     best_threshold,

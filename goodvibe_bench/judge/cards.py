@@ -1,0 +1,109 @@
+"""What lies beside a judge's definition: weights, the card, and whether the card's calibration is still of this judge.
+
+It loads no model and judges nothing.
+"""
+
+import json
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from goodvibe_bench import catalog
+from goodvibe_bench.errors import UsageError
+from goodvibe_bench.judge.definition import AnalyserJudge, Card, JudgeDefinition, SignalsJudge, VoteJudge
+
+Definition = catalog.Definition[JudgeDefinition]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is known about a judge as it is now."""
+
+    card: Card | None
+    """None where the judge was never fitted or calibrated; without calibrations where these are of another judge."""
+    stale: bool
+    """Whether the card has calibrations that were left out."""
+    identity: str
+    """Digest of what a calibration is of: definition, weights, signals, tools' versions, members with their
+    calibrations. Dtype, device and backend are not in it, for scores differ little by these."""
+
+
+def standing(definition: Definition, above: tuple[Path, ...] = ()) -> Standing:
+    """Return a judge's card, its calibrations only where they are of the judge as it is now.
+
+    `above` are the votes that it is a member of. Raises UsageError for a vote that is its own member, and for a member
+    that is not known.
+    """
+    own = identity(definition, weights_folder(definition), above)
+    card = read_card(weights_folder(definition))
+    if card is None or not card.calibration or _is_of(card, definition, own):
+        return Standing(card, False, own)
+    return Standing(card.model_copy(update={"calibration": {}}), True, own)
+
+
+def identity(definition: Definition, folder: Path, above: tuple[Path, ...] = ()) -> str:
+    """Return `Standing.identity` of a judge whose weights are in `folder`."""
+    spec = definition.content.judge
+    more: Any = None
+    if isinstance(spec, SignalsJudge):
+        from goodvibe_bench.judge import signals
+
+        more = signals.read(definition.path.parent / spec.folder).digest
+    elif isinstance(spec, AnalyserJudge):
+        from goodvibe_bench.judge.analyser import installed
+
+        more = {name: tool.version for name, tool in installed(spec).items()}
+    elif isinstance(spec, VoteJudge):
+        more = _members(definition, spec, above)
+    return catalog.digest([definition.digest, digest_weights(folder), more])
+
+
+def read_card(folder: Path) -> Card | None:
+    """Return the card in a judge's folder as it was written, or None where there is none."""
+    path = folder / "card.json"
+    if not path.is_file():
+        return None
+    return catalog.parse(_json(path), Card, str(path))
+
+
+def weights_folder(definition: Definition) -> Path:
+    """Return the folder of a judge's weights and card: the one beside its definition with its name."""
+    return definition.path.parent / definition.name
+
+
+def digest_weights(folder: Path) -> str:
+    """Return a digest of the safetensors files in a judge's folder."""
+    return catalog.digest({path.name: sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.safetensors")})
+
+
+def _members(definition: Definition, spec: VoteJudge, above: tuple[Path, ...]) -> list[Any]:
+    path = definition.path.resolve()
+    if path in above:
+        names = " -> ".join(step.stem for step in (*above, path))
+        raise UsageError(f"{definition.path}: the vote is its own member: {names}. Take one of them out of `judges`.")
+    found = []
+    for name in spec.judges:
+        member = standing(catalog.read("judges", name, JudgeDefinition), (*above, path))
+        known = member.card.calibration.values() if member.card else ()
+        cuts = {one.language: [one.threshold, one.scaling and one.scaling.model_dump()] for one in known}
+        found.append([member.identity, cuts])
+    return found
+
+
+def _is_of(card: Card, definition: Definition, identity: str) -> bool:
+    if card.identity is not None:
+        return card.identity == identity
+    weights = digest_weights(weights_folder(definition))
+    return (card.definition_digest, card.weights_digest) == (definition.digest, weights)
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise UsageError(f"{path} is nested too deeply.") from error
+    except ValueError as error:
+        raise UsageError(f"{path} is not valid JSON: {error}") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error

@@ -1,0 +1,128 @@
+from pathlib import Path
+
+import pytest
+
+from goodvibe_bench import catalog
+from goodvibe_bench.errors import UsageError
+from goodvibe_bench.judge import JudgeDefinition, cards, load
+from goodvibe_bench.judge.calibrated import Calibrated
+from goodvibe_bench.judge.definition import Card
+from tests.conftest import Call
+from tests.result.builders import calibration
+
+WORDS = """
+description = "Calls words unsafe"
+[judge]
+kind = "scripted"
+unsafe_words = ["strcpy"]
+"""
+VOTE = """
+description = "Asks others"
+[judge]
+kind = "vote"
+judges = ["{}"]
+rule = "any"
+"""
+
+
+def _read(path: Path) -> catalog.Definition[JudgeDefinition]:
+    return catalog.read("judges", str(path), JudgeDefinition)
+
+
+def _calibrate(path: Path, tpr: int = 90) -> None:
+    """Write a card for the judge as it is now."""
+    definition = _read(path)
+    folder = cards.weights_folder(definition)
+    folder.mkdir(exist_ok=True)
+    card = Card(
+        judge=path.stem,
+        definition_digest=definition.digest,
+        weights_digest=cards.digest_weights(folder),
+        identity=cards.identity(definition, folder),
+        data={},
+        recipe={},
+        calibration={"cpp": calibration(tpr=tpr).model_copy(update={"threshold": tpr / 100})},
+    )
+    (folder / "card.json").write_text(card.model_dump_json())
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> Path:
+    path = tmp_path / "words.toml"
+    path.write_text(WORDS)
+    _calibrate(path)
+    return path
+
+
+@pytest.fixture
+def vote(tmp_path: Path, words: Path) -> Path:
+    path = tmp_path / "poll.toml"
+    path.write_text(VOTE.format(words))
+    _calibrate(path)
+    return path
+
+
+def test_a_calibration_counts_while_the_judge_is_the_same(words: Path, vote: Path) -> None:
+    for path in (words, vote):
+        assert not cards.standing(_read(path)).stale
+        assert isinstance(load.load(str(path)).judge, Calibrated)
+
+
+def test_a_calibration_of_another_definition_does_not_count(words: Path) -> None:
+    words.write_text(WORDS.replace("strcpy", "memcpy"))
+    found = cards.standing(_read(words))
+    assert found.stale
+    assert found.card is not None
+    assert found.card.calibration == {}
+    fitted = load.load(str(words))
+    assert not isinstance(fitted.judge, Calibrated)
+    assert set(fitted.thresholds.values()) == {0.5}
+
+
+def test_a_calibration_of_other_weights_does_not_count(words: Path) -> None:
+    (words.with_suffix("") / "linear.safetensors").write_bytes(b"new")
+    assert cards.standing(_read(words)).stale
+
+
+def test_a_votes_calibration_does_not_outlive_its_members(words: Path, vote: Path) -> None:
+    _calibrate(words, tpr=80)
+    assert not cards.standing(_read(words)).stale
+    assert cards.standing(_read(vote)).stale
+
+
+def test_a_card_of_before_is_held_to_definition_and_weights(words: Path) -> None:
+    path = words.with_suffix("") / "card.json"
+    card = cards.read_card(path.parent)
+    assert card is not None
+    path.write_text(card.model_copy(update={"identity": None}).model_dump_json())
+    assert not cards.standing(_read(words)).stale
+    words.write_text(WORDS.replace("strcpy", "memcpy"))
+    assert cards.standing(_read(words)).stale
+
+
+def test_a_run_refuses_a_calibration_that_does_not_count_and_says_why(words: Path, call: Call, tmp_path: Path) -> None:
+    words.write_text(WORDS.replace("strcpy", "memcpy"))
+    ask = (
+        "run",
+        "--model",
+        "x",
+        "--method",
+        "none",
+        "--tasks",
+        "cpp",
+        "--judge",
+        str(words),
+        "--scratch",
+        str(tmp_path),
+    )
+    code, _, said = call(*ask)
+    assert code == 2
+    assert "'words' has none for cpp (the calibration in its card is of another definition" in " ".join(said.split())
+
+
+def test_a_vote_that_is_its_own_member_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "poll.toml"
+    path.write_text(VOTE.format(path))
+    for ask in (load.load, lambda name: cards.standing(_read(Path(name)))):
+        with pytest.raises(UsageError, match="own member: poll -> poll"):
+            ask(str(path))
