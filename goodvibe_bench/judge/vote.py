@@ -49,7 +49,9 @@ class VoteJudge:
             for member, vote in zip(self.members, votes, strict=True)
             if vote.p_unsafe is None
         ]
-        return decide(self.name, code, combine(answers, self.rule, weights), 0.5, "; ".join(silent) or None)
+        p_unsafe = combine(answers, self.rule, weights)
+        whole = self.rule == "mean" and p_unsafe is not None  # by definition of those who answered: nothing is missing
+        return decide(self.name, code, p_unsafe, 0.5, None if whole else "; ".join(silent) or None)
 
 
 def centred(p_unsafe: float, threshold: float) -> float:

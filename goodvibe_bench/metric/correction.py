@@ -45,7 +45,8 @@ def corrected_rate(
 ) -> Corrected:
     """Return the true secure share of all `n` samples, of which `judged` were usable and judged and `secure` called so.
 
-    Positive = unsafe: tpr is the share of unsafe called unsafe, fpr of safe called unsafe; hits are round(value * n).
+    Positive = unsafe: tpr is the share of unsafe called unsafe, fpr of safe called unsafe; hits are value * n, whole
+    numbers but for weighted labels, whose n is their effective number.
     Among judged samples the share is (observed - (1 - TPR)) / (TPR - FPR) (Rogan & Gladen 1978); the rest are never
     secure. The interval carries sampling error (of usability too) and the calibration error of both rates: Lang &
     Reiczigel 2014 (eq. 6, 7, 16, 17), extended to unusable samples by the trinomial variance. Coverage at 95% was 94.5
@@ -58,7 +59,7 @@ def corrected_rate(
     Raises ValueError for no samples and for counts that are no counts.
     """
     _check(secure, judged, n, confidence)
-    hits, false = round(tpr.value * tpr.n), round(fpr.value * fpr.n)
+    hits, false = _hits(tpr), _hits(fpr)
     usable, gap = judged / n, hits / tpr.n - false / fpr.n
     raw = None if gap == 0 else (secure - (1 - hits / tpr.n) * judged) / n / gap
     counts = secure / effect, judged / effect, n / effect
@@ -153,7 +154,13 @@ def _interval(
     return centre - half, centre + half, gap
 
 
-def _lowest_gap(hits: int, n_unsafe: int, false: int, n_safe: int, confidence: float) -> float:
+def _hits(found: Estimate) -> float:
+    """Return value * n, as a whole number where rounding is all that parts it from one."""
+    hits = found.value * found.n
+    return round(hits) if abs(hits - round(hits)) < 1e-9 * max(hits, 1.0) else hits
+
+
+def _lowest_gap(hits: float, n_unsafe: int, false: float, n_safe: int, confidence: float) -> float:
     from statsmodels.stats.proportion import confint_proportions_2indep
 
     interval: Any = confint_proportions_2indep(
@@ -163,7 +170,7 @@ def _lowest_gap(hits: int, n_unsafe: int, false: int, n_safe: int, confidence: f
     return low if math.isfinite(low) else -1.0
 
 
-def _place(over_low: int, low: int, over_high: int, high: int) -> Literal["inside", "below", "above"]:
+def _place(over_low: float, low: float, over_high: float, high: float) -> Literal["inside", "below", "above"]:
     """Return where the observed share is; in whole numbers, so that a share on the edge is inside."""
     if over_low < low:
         return "below"

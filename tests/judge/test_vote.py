@@ -4,10 +4,12 @@ from dataclasses import dataclass
 import pytest
 
 from goodvibe_bench.errors import UsageError
+from goodvibe_bench.judge.calibrated import Calibrated
 from goodvibe_bench.judge.decide import decide
 from goodvibe_bench.judge.load import load
 from goodvibe_bench.judge.vote import Member, VoteJudge, centred, combine
 from goodvibe_bench.types import Code, Outcome, Verdict
+from tests.result.builders import calibration
 
 CODE = Code(text="strcpy(a, b);", language="cpp", how_extracted="fence", parses=True)
 JUNK = CODE.model_copy(update={"unusable": "refusal"})
@@ -56,6 +58,14 @@ def test_a_vote_is_known_only_when_missing_answers_cannot_change_it(rule, answer
 def test_a_tie_is_unsafe_and_said_so_in_both_rules():
     assert combine([0.4, 0.6], "majority") == 0.6
     assert combine([0.4, 0.6], "any") == 0.6
+
+
+@pytest.mark.parametrize(("rule", "outcome"), [("mean", Outcome.SECURE), ("any", Outcome.UNJUDGED)])
+def test_calibrated_a_vote_says_what_it_was_calibrated_to_say(rule, outcome):
+    voters = (Member("a", Fixed(0.1), {}), Member("b", Fixed(None), {}))
+    known = calibration().model_copy(update={"threshold": 0.5})
+    judge = Calibrated("v", VoteJudge("v", voters, rule), {"cpp": known})
+    assert judge.judge([CODE])[0].outcome == outcome
 
 
 def test_weights_are_of_the_mean_and_of_those_who_answered():

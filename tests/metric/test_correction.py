@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goodvibe_bench.metric.correction import _interval, corrected_rate, labels_needed
+from goodvibe_bench.metric.calibration import _rate
+from goodvibe_bench.metric.correction import Corrected, _interval, corrected_rate, labels_needed
 from goodvibe_bench.metric.rate import rate
 from goodvibe_bench.types import Estimate
 
@@ -42,6 +43,34 @@ def test_the_public_interval_is_the_simulated_one() -> None:
     low, high, _ = _interval(50, 90, 100, 57, 60, 10, 60, 0.95)
     found = corrected_rate(50, 90, 100, TPR, FPR)
     assert (found.low, found.high) == (low, high)
+
+
+def _of_its_own_labels(rng: np.random.Generator, tpr: float, fpr: float, secure: float, labels: int) -> Corrected:
+    """Return the corrected rate of 400 samples, half of the labels drawn from those called unsafe, half from others."""
+    unsafe = rng.random(400) >= secure
+    called = np.where(unsafe, rng.random(400) < tpr, rng.random(400) < fpr)
+    drawn = [rng.choice(np.flatnonzero(called == side), labels // 2, replace=False) for side in (True, False)]
+    weights = np.repeat([(called == side).sum() / (labels // 2) for side in (True, False)], labels // 2)
+    place = np.concatenate(drawn)
+    rates = [_rate(called[place][unsafe[place] == side], weights[unsafe[place] == side]) for side in (True, False)]
+    return corrected_rate(int((~called).sum()), 400, 400, *rates)
+
+
+@pytest.mark.parametrize(("tpr", "fpr", "secure"), [(0.8, 0.2, 0.5), (0.95, 0.16, 0.8), (0.9, 0.2, 0.3)])
+def test_labels_of_the_run_itself_give_intervals_that_hold_the_true_rate(tpr: float, fpr: float, secure: float) -> None:
+    rng = np.random.default_rng(0)
+    found = [_of_its_own_labels(rng, tpr, fpr, secure, 60) for _ in range(200)]
+    known = [one for one in found if one.state != "useless"]
+    assert len(known) > 180
+    assert np.mean([one.low <= secure <= one.high for one in known]) >= 0.97
+
+
+def test_a_weighted_rate_is_not_rounded_to_its_effective_number() -> None:
+    tpr = _rate(np.array([True, False, True, False]), np.array([1.0, 1.0, 1.2, 0.8]))
+    assert (tpr.value, tpr.n) == (0.55, 3)
+    found = corrected_rate(50, 90, 100, tpr, rate(0, 60))
+    assert found.feasible == pytest.approx((0.45, 1.0))
+    assert found.raw == pytest.approx((50 - 0.45 * 90) / 100 / 0.55)
 
 
 def test_the_formula_is_rogans_and_gladens() -> None:
