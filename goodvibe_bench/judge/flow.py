@@ -8,9 +8,11 @@ mark is a hint and no proof. A text that does not parse gets no marks.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import NamedTuple
 
+import re2
 from tree_sitter import Node
 
 from goodvibe_bench.completion.leaves import Edit, edited, read, walk
@@ -53,7 +55,7 @@ _IS_CHECK = re.compile(
     r"(?i:.*(?:valid|verif|check|allow|permit|author|(?<!un)safe|trust|contain|match|starts?with|has_?prefix|ends?with|compare"
     r"|equal|exist|member|owner|belong|require|ensure|assert|guard).*|in|is_?abs\w*|is_?local|has)"
 )
-_CLEANS = re.compile(
+_CLEANS = re2.compile(
     r"\b(?i:\w*(?:escap|quot|saniti[sz]|encod|clean|canonical|normali[sz]|resolv|strip|hash|digest|redact|mask)\w*"
     r"|base|basename|filename|file_?name|lastPathComponent|getFileName|addingPercentEncoding)\s*[(.]"
     r"|\blastPathComponent\b|\b[A-Z][A-Z_]{2,}\.get(?:OrDefault)?\s*\(|\bFile(?:nameUtils)?\s*(?:\([^()]*\))?\.getName\b"
@@ -82,6 +84,8 @@ _BLOCKS = frozenset({"compound_statement", "block", "statements", "statement_lis
 _UNTRACKED = frozenset({"_", "err", "error", "ok", "ctx"})
 _MOST_BYTES = 4_000
 """Conditions, calls and values above this size are passed over: nested ones would be read again and again."""
+_READINGS = 50
+"""How often conditions, calls and values may be read in all, in lengths of the text; code by people takes up to 14."""
 _FILLS = re.compile(
     r"f?gets(?:_s)?|read|fread|recv(?:from)?|f?scanf|sscanf|getline|readline|Scan\w*|Decode|Unmarshal|Bind\w*"
     r"|Read(?:Full|AtLeast|At)?"
@@ -99,7 +103,7 @@ def flow(text: str, language: Language) -> str:
     source = read(text, language)
     if source is None:
         return text
-    return edited(source.data, _Pass(language).edits(source.root))
+    return edited(source.data, _Pass(language, _READINGS * len(source.data)).edits(source.root))
 
 
 class _Event(NamedTuple):
@@ -114,8 +118,10 @@ class _Event(NamedTuple):
 class _Pass:
     """One way through a tree: the marks of names as they stand at each place."""
 
-    def __init__(self, language: Language) -> None:
+    def __init__(self, language: Language, room: int) -> None:
         self.language, self.name = language, _NAME[language]
+        self.room = room
+        """Bytes that may still be read; a text nested so deep that they do not do gets no further marks."""
         self.marks: dict[str, str] = {}
         self.freed: list[tuple[int, str, str]] = []
         """Where what a name points to was given back, the name, and its mark before."""
@@ -164,17 +170,29 @@ class _Pass:
             self._set(name, before)
 
     def _leave(self, node: Node, event: _Event) -> None:
-        if node.end_byte - node.start_byte > _MOST_BYTES:
+        size = node.end_byte - node.start_byte
+        if size > _MOST_BYTES or self.room < size:
             return
-        if event.parent in _CONDITIONAL and event.field == "condition":
-            self._take_condition(node)
-        if event.parent in _ASSIGNS and event.field == _ASSIGNS[event.parent][1] and node.parent is not None:
-            self._assign(node.parent, node)
-        if node.type in _CALLS:
-            self._call(node)
         if node.type in _BLOCKS and node.named_child_count and _JUMPS.fullmatch(node.named_children[-1].type):
             self._take_back(node.start_byte)
-        if node.type == "binary_expression" and _STREAM.match(_text(node)):
+        for take in self._readings(node, event):
+            self.room -= size
+            take()
+
+    def _readings(self, node: Node, event: _Event) -> Iterator[Callable[[], None]]:
+        """Yield what reads the text of a node that the pass comes out of."""
+        if event.parent in _CONDITIONAL and event.field == "condition":
+            yield partial(self._take_condition, node)
+        if event.parent in _ASSIGNS and event.field == _ASSIGNS[event.parent][1] and node.parent is not None:
+            yield partial(self._assign, node.parent, node)
+        if node.type in _CALLS:
+            yield partial(self._call, node)
+        if node.type == "binary_expression":
+            yield partial(self._stream, node)
+
+    def _stream(self, node: Node) -> None:
+        """Take in what C++ reads by `>>`."""
+        if _STREAM.match(_text(node)):
             for leaf in self._names(node.children[-1]):
                 self._set(_text(leaf), IN)
 

@@ -1,5 +1,7 @@
 import pytest
+from tree_sitter import Node
 
+from goodvibe_bench.judge import flow as module
 from goodvibe_bench.judge.flow import flow
 
 
@@ -118,3 +120,19 @@ def test_what_was_moved_away_is_gone() -> None:
 def test_a_long_function_is_read_to_its_end() -> None:
     code = "void f(char* a, char* b, int n) {\n" + "copy(a, b, n);\n" * 9000 + "}\n"
     assert flow(code, "cpp").count("in__n") == 9001
+
+
+@pytest.mark.parametrize("code", ["g(" * 900 + "p" + ")" * 900, "a = " * 700 + "escape(p)", "p + " * 900 + "p"])
+def test_text_nested_without_end_is_not_read_without_end(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = 0
+    text_of = module._text
+
+    def counted(node: Node) -> str:
+        nonlocal read
+        read += node.end_byte - node.start_byte
+        return text_of(node)
+
+    monkeypatch.setattr(module, "_text", counted)
+    text = f"void f(char *p) {{ {code}; }}\n" * 5
+    flow(text, "cpp")
+    assert read < 3 * module._READINGS * len(text)
