@@ -6,6 +6,7 @@ It hands the trainer's loop to the judge, which may not import it.
 import shutil
 import time
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ from goodvibe_bench.result import store
 from goodvibe_bench.run import Show, code_digest
 from goodvibe_bench.types import LANGUAGES, Calibration, Labelled, Language
 
+OWN_FILES = ("card.json", "README.md", "adapter_config.json", "*.safetensors", f"{disk.PARTIAL}*")
+"""What a judge's folder holds, as file name patterns; a new fit replaces these and nothing else."""
+
 Fitting = tuple[list[float], dict[str, list[float]], dict[str, Any]]
 """p_unsafe of the calibration snippets; the same by judges to compare with; what fitting cost."""
 
@@ -30,14 +34,16 @@ def fit(
 ) -> Path:
     """Fit the judge `name` by its definition and return the folder with its weights, card.json and README.md.
 
-    `output` is the folder to write; the one beside the definition when None. A fit that was killed goes on where it
-    was. Raises UsageError when the judge has nothing to fit, or its data is not at hand.
+    `output` is the folder to write; the one beside the definition when None. A judge's folder there is replaced. A fit
+    that was killed goes on where it was. Raises UsageError when the judge has nothing to fit, its data is not at hand,
+    or the folder holds what is no judge's.
     """
     definition = catalog.read("judges", name, JudgeDefinition)
     recipe, spec = definition.content.fit, definition.content.judge
     if recipe is None or not isinstance(spec, ModelJudge | LinearJudge | SignalsJudge):
         raise UsageError(f"Judge {name!r} has no [fit] table: there is nothing to fit.")
-    folder = output or cards.weights_folder(definition)
+    folder = (output or cards.weights_folder(definition)).resolve()
+    _check_replaceable(folder)
     store.writable(folder.parent)
     seed = recipe.seed if seed is None else seed
     learn, calibration, sources = gather(recipe, definition.path.parent, data, show)
@@ -64,10 +70,31 @@ def fit(
         compared={other: _calibrations(calibration, p_unsafe) for other, p_unsafe in compared.items()},
     )
     write(card, partial)
+    _check_replaceable(folder)
     shutil.rmtree(partial / "trainer", ignore_errors=True)  # kept so far: a kill while measuring trains nothing again
     shutil.rmtree(folder, ignore_errors=True)
     disk.publish(partial, folder)
     return folder
+
+
+def _check_replaceable(folder: Path) -> None:
+    """Raise UsageError where `folder` is a file, or holds anything that is no judge's own: a fit would delete it."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file, not a folder. Give --output another name.")
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    foreign = [path.name for path in found if not _own(path)]
+    if foreign:
+        more = f" and {len(foreign) - 3} more" if len(foreign) > 3 else ""
+        raise UsageError(
+            f"{folder} holds what is no judge's: {', '.join(map(repr, foreign[:3]))}{more}. A fit replaces its folder "
+            "whole: give --output a new folder, or that of a judge."
+        )
+
+
+def _own(path: Path) -> bool:
+    if path.is_dir() and not path.name.startswith(disk.PARTIAL):
+        return False
+    return any(fnmatchcase(path.name, pattern) for pattern in OWN_FILES)
 
 
 def _fit_linear(spec: LinearJudge, learn: list[Labelled], calibration: list[Labelled], folder: Path) -> Fitting:

@@ -69,3 +69,25 @@ def test_a_judge_without_a_fit_table_is_refused(tmp_path: Path) -> None:
     path.write_text('description = "x"\n[judge]\nkind = "scripted"\nunsafe_words = ["x"]\n')
     with pytest.raises(UsageError, match=r"\[fit\]"):
         fit(str(path), Show(quiet=True))
+
+
+@pytest.mark.parametrize("taken", ["file", "folder", "nested"])
+def test_a_fit_deletes_nothing_that_is_no_judges(tmp_path: Path, taken: str) -> None:
+    path, output = _definition(tmp_path, 'kind = "linear"\nfeatures = 4096'), tmp_path / "mine"
+    kept = {"file": output, "folder": output / "thesis.txt", "nested": output / "x.safetensors" / "card.json"}[taken]
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text("precious")
+    with pytest.raises(UsageError, match={"file": "is a file", "folder": "'thesis.txt'"}.get(taken, "'x.safetensors'")):
+        fit(str(path), Show(quiet=True), data=tmp_path / "none", output=output)
+    assert kept.read_text() == "precious"
+    assert not list(tmp_path.glob(".partial-*")), "refused before any work"
+
+
+def test_a_fit_replaces_a_judges_folder(tmp_path: Path) -> None:
+    path, output = _definition(tmp_path, 'kind = "linear"\nfeatures = 4096'), tmp_path / "mine"
+    fit(str(path), Show(quiet=True))
+    for name in ("adapter_config.json", "adapter_model.safetensors", ".partial-123"):
+        (output / name).write_text("old")
+    (output / ".partial-folder").mkdir()
+    assert fit(str(path), Show(quiet=True), output=output) == output
+    assert sorted(found.name for found in output.iterdir()) == ["README.md", "card.json", "linear.safetensors"]
