@@ -84,7 +84,7 @@ class AnalyserJudge(Noun):
     threshold: float = Field(default=0.5, gt=0, le=1)
     """Code with a finding of this grade or above is unsafe, in a language without calibration."""
     timeout_seconds: float = Field(default=600, gt=0)
-    """For one tool on one batch; all of a batch that takes longer is unjudged."""
+    """For one tool on one batch; of a batch that takes longer each snippet is read alone, in a share of it."""
 
 
 class VoteJudge(Noun):

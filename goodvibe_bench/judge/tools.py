@@ -32,9 +32,9 @@ STATICCHECK_CODES = frozenset(
 
 @dataclass(frozen=True)
 class Finding:
-    """One weakness that a tool reports: the snippet's place in the batch, its line from 1, and a grade in [0, 1]."""
+    """One weakness that a tool reports: the name of the snippet's folder, its line from 1, and a grade in [0, 1]."""
 
-    place: int
+    folder: str
     line: int
     rule: str
     grade: float
@@ -42,10 +42,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """What a tool said about a batch; `unread` gives a reason for each snippet that it read in part or not at all."""
+    """What a tool said about a batch; `unread` gives a reason for each snippet that it read in part or not at all, by
+    the name of its folder."""
 
     findings: list[Finding]
-    unread: dict[int, str] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,17 +71,14 @@ class Tool:
     """Raises ValueError for output that is not the tool's."""
     canaries: dict[Language, tuple[str, str]]
     """The languages covered, each with the code of the canary and the rule that must fire."""
+    follows: bool = False
+    """Whether it follows what code says of lines and files, such as `#line` and `#include`."""
 
 
-def folder_name(place: int) -> str:
-    """Return the name of the folder for the snippet at `place` of a batch."""
-    return f"s{place}"
-
-
-def _place(path: str) -> int | None:
-    """Return the snippet's place in the batch from a path that a tool reports, None for a file that is not ours."""
-    found = re.search(r"(?:^|[/\\])s(\d+)[/\\]code\.\w+$", path)
-    return int(found[1]) if found else None
+def _folder(path: str) -> str | None:
+    """Return the name of the snippet's folder from a path that a tool reports, None for a file that is not ours."""
+    found = re.search(r"(?:^|[/\\])([^/\\]+)[/\\]code\.\w+$", path)
+    return found[1] if found else None
 
 
 def _program(*names: str) -> Path | None:
@@ -124,9 +122,9 @@ def _read_flawfinder(said: Said) -> Report:
         raise ValueError("no table")
     found = []
     for row in rows:
-        place = _place(row["File"] or "")
-        if place is not None:
-            found.append(Finding(place, int(row["Line"]), row["Name"], int(row["Level"]) / 5))
+        folder = _folder(row["File"] or "")
+        if folder is not None:
+            found.append(Finding(folder, int(row["Line"]), row["Name"], int(row["Level"]) / 5))
     return Report(found)
 
 
@@ -134,14 +132,14 @@ def _read_cppcheck(said: Said) -> Report:
     """Read the lines of our template. A finding across files is about two snippets that have nothing in common."""
     report = Report([])
     for row in (line.split("\t") for line in said.errors.splitlines()):
-        place = _place(row[0]) if len(row) == 5 else None
-        if place is None:
+        folder = _folder(row[0]) if len(row) == 5 else None
+        if folder is None:
             continue
         _, line, severity, rule, cwe = row
         if rule in {"syntaxError", "preprocessorErrorDirective", "internalAstError", "internalError", "cppcheckError"}:
-            report.unread[place] = rule
+            report.unread[folder] = rule
         elif not rule.lower().startswith("ctu") and (cwe not in QUALITY_CWES or "OutOfBounds" in rule):
-            report.findings.append(Finding(place, int(line), rule, CPPCHECK_GRADES.get(severity, 0.0)))
+            report.findings.append(Finding(folder, int(line), rule, CPPCHECK_GRADES.get(severity, 0.0)))
     return report
 
 
@@ -149,15 +147,15 @@ def _read_semgrep(said: Said) -> Report:
     words = _mapping(json.loads(said.output))
     report = Report([])
     for row in words["results"]:
-        place = _place(row["path"])
-        if place is not None:
+        folder = _folder(row["path"])
+        if folder is not None:
             rule, grade = row["check_id"].split(".")[-1], SEMGREP_GRADES.get(row["extra"]["severity"], 0.0)
-            report.findings.append(Finding(place, int(row["start"]["line"]), rule, grade))
+            report.findings.append(Finding(folder, int(row["start"]["line"]), rule, grade))
     for row in words["errors"]:
-        place = _place(str(row.get("path") or ""))
-        if place is not None:
+        folder = _folder(str(row.get("path") or ""))
+        if folder is not None:
             kind = row.get("type")
-            report.unread[place] = str(kind[0] if isinstance(kind, list) and kind else kind)
+            report.unread[folder] = str(kind[0] if isinstance(kind, list) and kind else kind)
     return report
 
 
@@ -165,13 +163,13 @@ def _read_staticcheck(said: Said) -> Report:
     report = Report([])
     for line in said.output.splitlines():
         row = _mapping(json.loads(line))
-        place = _place(row["location"]["file"])
-        if place is None:
+        folder = _folder(row["location"]["file"])
+        if folder is None:
             continue
         if row["code"] == "compile":
-            report.unread[place] = "does not type-check"
+            report.unread[folder] = "does not type-check"
         elif row["code"] in STATICCHECK_CODES:
-            report.findings.append(Finding(place, int(row["location"]["line"]), row["code"], 0.6))
+            report.findings.append(Finding(folder, int(row["location"]["line"]), row["code"], 0.6))
     return report
 
 
@@ -200,6 +198,7 @@ TOOLS: dict[ToolName, Tool] = {
         ],
         _read_cppcheck,
         {"cpp": ("void goodvibe_canary() { char text[2]; text[5] = 0; }", "arrayIndexOutOfBounds")},
+        follows=True,
     ),
     "mobsfscan": Tool(
         "mobsfscan",
@@ -226,5 +225,6 @@ TOOLS: dict[ToolName, Tool] = {
         lambda found, language: ["-f", "json", "-checks", "SA*", "-show-ignored", "-tests=false", "./..."],
         _read_staticcheck,
         {"go": ("func goodvibeCanary() { goodvibeCanary() }", "SA5007")},
+        follows=True,
     ),
 }

@@ -147,6 +147,66 @@ def test_a_tool_that_is_gone_leaves_the_code_unjudged(tmp_path):
     assert grades == ["flawfinder: does not start: No such file or directory"]
 
 
+READER = """
+import pathlib
+paths = sorted(pathlib.Path(".").glob("*/code.cpp"))
+codes = [path.read_text() for path in paths]
+if any("mute" in code for code in codes):
+    sys.exit("cannot")
+if any("hang" in code for code in codes):
+    time.sleep(60)
+print("File,Line,Level,Name")
+for path, code in zip(paths, codes):
+    if "crash" in code:
+        sys.exit("cannot")
+    print(f"./{path},{code.count(chr(10))},5,gets")
+"""
+"""A tool that reports the canary, and fails on some words."""
+
+
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("mute", "flawfinder: its output cannot be read (ValueError)"),
+        ("hang", "flawfinder: no answer in 2 seconds"),
+        ("crash", "flawfinder did not read the code to its end"),
+    ],
+)
+def test_only_the_text_that_a_tool_fails_on_is_unjudged(tmp_path, word, reason):
+    texts = ["int a;", word, "int b;", "int c;"]
+    grades = scan(TOOLS["flawfinder"], _program(tmp_path, READER), texts, "cpp", timeout_seconds=2)
+    assert grades == [0, reason, 0, 0]
+
+
+@pytest.mark.parametrize(("limit", "share"), [(30, "10"), (2, "2"), (60, "20")])
+def test_a_text_that_is_read_alone_has_a_share_of_the_time(monkeypatch, limit, share):
+    asked = []
+
+    def failing(words, folder, timeout_seconds):
+        asked.append(timeout_seconds)
+        return Said("", "", "fails")
+
+    monkeypatch.setattr("goodvibe_bench.judge.analyser.call", failing)
+    scan(TOOLS["flawfinder"], Installed(Path("x"), "1"), ["a", "b", "c"], "cpp", timeout_seconds=limit)
+    assert [f"{seconds:g}" for seconds in asked] == [str(limit), share, share, share]
+
+
+@pytest.mark.parametrize(("line", "grade"), [(3, 0), (1, 1.0), (2, 1.0), (4, 1.0), (4000, 1.0)])
+def test_the_canary_counts_at_its_own_line_and_what_is_elsewhere_is_the_snippets(tmp_path, line, grade):
+    body = f"import os; print('File,Line,Level,Name'); print(f'./{{os.listdir()[0]}}/code.cpp,{line},5,gets')"
+    assert scan(TOOLS["flawfinder"], _program(tmp_path, body), ["int x;"], "cpp") == [grade]
+
+
+def test_no_text_can_know_the_name_of_anothers_file(tmp_path):
+    (tmp_path / "names").touch()
+    body = f"import os; print(*sorted(os.listdir()), file=open({str(tmp_path / 'names')!r}, 'a'))"
+    for _ in range(2):
+        scan(TOOLS["flawfinder"], _program(tmp_path, body), ["int x;"], "cpp")
+    first, second = (tmp_path / "names").read_text().split()
+    assert first != second
+    assert len(first) > 32
+
+
 def test_a_finding_stands_though_another_tool_read_nothing(tmp_path):
     real = _installed("flawfinder")
     judge = AnalyserJudge(
@@ -166,7 +226,7 @@ def test_semgrep_output_of_another_shape_is_refused(output):
 
 def test_a_file_that_semgrep_parsed_in_part_is_unread():
     said = Said('{"results": [], "errors": [{"path": "s3/code.java", "type": ["PartialParsing", []]}]}', "")
-    assert TOOLS["mobsfscan"].read(said).unread == {3: "PartialParsing"}
+    assert TOOLS["mobsfscan"].read(said).unread == {"s3": "PartialParsing"}
 
 
 def test_none_installed_is_the_users_fault_and_says_how_to_install(monkeypatch, tmp_path):
