@@ -5,7 +5,7 @@ It fits nothing and chooses no threshold. Every set goes through `run.judged`, s
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from goodvibe_bench import catalog
+from goodvibe_bench.completion.bare import bare
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.generator.doubles import RecordedGenerator
 from goodvibe_bench.judge import cards
@@ -27,7 +28,7 @@ from goodvibe_bench.metric.auc import auc_interval, mean_of, pair_order
 from goodvibe_bench.metric.calibration import crossfitted, expected_calibration_error
 from goodvibe_bench.metric.rate import rate
 from goodvibe_bench.model import locate
-from goodvibe_bench.result import score, store
+from goodvibe_bench.result import instrument, score, store
 from goodvibe_bench.run import Show, judged, versions
 from goodvibe_bench.types import (
     LANGUAGES,
@@ -52,9 +53,10 @@ MACRO = "macro mean"
 MAX_FPR = 0.1
 """The FPR that the column "at 10%" keeps: the paper's judge has 16% (section 7)."""
 LEGEND = (
-    "In %, each with its 95% interval. Pairs: the insecure side has the higher p_unsafe. Thresholds were chosen on "
-    "calibration sets, so TPR and FPR there flatter. At 10%: the TPR (and the FPR that came of it) at thresholds that "
-    "other folds of the same set chose to keep an FPR of at most 10%."
+    "In %, each but ECE with its 95% interval; those of the column at 10% are in --json and on cards. Pairs: the "
+    "insecure side has the higher p_unsafe. Thresholds were chosen on calibration sets, so TPR and FPR there flatter. "
+    "At 10%: the TPR (and the FPR that came of it) at thresholds that other folds of the same set chose to keep an FPR "
+    "of at most 10%."
 )
 PROBED = 8
 """Snippets a set and language that probes change, whole families."""
@@ -89,57 +91,84 @@ class Row(Noun):
     seconds: float
     """What the judge took, extraction and loading apart."""
     snippets_per_second: float | None
+    """Of snippets that the judge was asked about in these seconds, not answered from scores kept before."""
     date: str | None = None
     """When it was saved to a card."""
 
 
 @dataclass
+class Kept:
+    """The texts whose scores are kept, so that no model is asked about them again."""
+
+    bare: bool = True
+    """Whether texts that differ in comments and layout alone count as one."""
+    texts: set[str] = field(default_factory=set[str])
+
+    def add(self, codes: Sequence[Code]) -> int:
+        """Add the texts and return how many are new."""
+        before = len(self.texts)
+        self.texts.update(bare(code.text) if self.bare else code.text for code in codes)
+        return len(self.texts) - before
+
+
+@dataclass
 class _Timed:
-    """A judge that keeps the seconds it takes."""
+    """A judge that counts the seconds it takes, and the snippets it is asked about anew (all, if none is kept)."""
 
     inner: Judge
+    kept: Kept | None
     seconds: float = 0.0
+    asked: int = 0
 
     def judge(self, codes: Sequence[Code]) -> list[Verdict]:
         started = time.perf_counter()
         verdicts = self.inner.judge(codes)
         self.seconds += time.perf_counter() - started
+        self.asked += len(codes) if self.kept is None else self.kept.add(codes)
         return verdicts
 
 
 def definitions(judges: Sequence[str]) -> dict[str, JudgeDefinition]:
-    """Return the judges' definitions. Raises UsageError for an unknown judge."""
-    return {name: catalog.read("judges", name, JudgeDefinition).content for name in judges}
+    """Return the judges' definitions. Raises UsageError for an unknown judge, and for two of one name."""
+    found = [catalog.read("judges", name, JudgeDefinition) for name in judges]
+    instrument.check_names([one.name for one in found])
+    return {name: one.content for name, one in zip(judges, found, strict=True)}
 
 
 def bench(judges: Sequence[str], sets: Sequence[LabelledSet], show: Show) -> list[Row]:
     """Return a row for every judge, set and language, and one over languages where a set has several.
 
-    Judges are loaded one after the other, votes last: a model's scores are kept for them, so a vote has no speed of its
-    own. Raises UsageError, before anything is judged, for an unknown judge, one that was never fitted and needs it,
-    and one whose model is not at hand.
+    Judges are loaded one after the other, votes last: a model's scores are kept for them. What a speed counts is new to
+    the model, and for a vote new to all models and votes before it. Raises UsageError, before anything is judged, for
+    an unknown judge, two of one name, one that was never fitted and needs it, and one whose model is not at hand.
     """
     specs = {name: one.judge for name, one in definitions(judges).items()}
     for name, spec in specs.items():
         _ = locate(spec.base) if isinstance(spec, ModelJudge) else judge_loader.load(name)
     found: dict[str, list[Row]] = {}
+    kept: list[Kept] = []
     with TemporaryDirectory() as scratch:
         how = judge_loader.Loading(scratch=Path(scratch))
         for name in sorted(judges, key=lambda name: isinstance(specs[name], VoteJudge)):
-            rows = _judge_rows(judge_loader.load(name, how), sets, show)
-            if isinstance(specs[name], VoteJudge):
-                rows = [row.model_copy(update={"snippets_per_second": None}) for row in rows]
-            found[name] = rows
+            own, fitted = _kept(specs[name], kept), judge_loader.load(name, how)
+            found[name] = [row for one in sets for row in measure(fitted, one, show, own)]
+            kept += [own] if own else []
     return [row for name in judges for row in found[name]]
 
 
-def _judge_rows(fitted: judge_loader.Fitted, sets: Sequence[LabelledSet], show: Show) -> list[Row]:
-    return [row for one in sets for row in measure(fitted, one, show)]
+def _kept(spec: Any, before: Sequence[Kept]) -> Kept | None:
+    """Return what is kept when a judge begins: nothing of a model, for a vote all before it; None where nothing is."""
+    if isinstance(spec, VoteJudge):
+        return Kept(texts={bare(text) for one in before for text in one.texts})
+    return Kept(spec.bare) if isinstance(spec, ModelJudge) else None
 
 
-def measure(fitted: judge_loader.Fitted, one: LabelledSet, show: Show) -> list[Row]:
-    """Return a row for every language of a set, and their unweighted mean where it has several."""
-    rows = [_row(fitted, one, language, show) for language in _languages(one)]
+def measure(fitted: judge_loader.Fitted, one: LabelledSet, show: Show, kept: Kept | None = None) -> list[Row]:
+    """Return a row for every language of a set, and their unweighted mean where it has several.
+
+    Snippets in `kept` do not count for the speed, and those that are judged are added to it.
+    """
+    rows = [_row(fitted, one, language, show, kept) for language in _languages(one)]
     return [*rows, _macro(rows)] if len(rows) > 1 else rows
 
 
@@ -147,9 +176,9 @@ def _languages(one: LabelledSet) -> list[Language]:
     return [language for language in LANGUAGES if any(row.language == language for row in one.rows)]
 
 
-def _row(fitted: judge_loader.Fitted, one: LabelledSet, language: Language, show: Show) -> Row:
+def _row(fitted: judge_loader.Fitted, one: LabelledSet, language: Language, show: Show, kept: Kept | None) -> Row:
     part = one.only([place for place, row in enumerate(one.rows) if row.language == language])
-    timed = _Timed(fitted.judge)
+    timed = _Timed(fitted.judge, kept)
     records = replay(part.rows, f"{one.name} {language}", replace(fitted, judge=timed), show)
     p_unsafe = [record.verdict.p_unsafe for record in records]
     calls = {
@@ -177,7 +206,7 @@ def _row(fitted: judge_loader.Fitted, one: LabelledSet, language: Language, show
         ece=ece,
         pair_order=_order(part.pairs, p_unsafe),
         seconds=timed.seconds,
-        snippets_per_second=len(records) / timed.seconds if timed.seconds > 0 else None,
+        snippets_per_second=_speed(timed.asked, timed.seconds),
     )
 
 
@@ -243,6 +272,7 @@ def _macro(rows: Sequence[Row]) -> Row:
         means[key] = None if None in found else mean_of(found)
     errors = [row.ece for row in rows if row.ece is not None]
     n, seconds = sum(row.n for row in rows), sum(row.seconds for row in rows)
+    asked = sum(row.seconds * (row.snippets_per_second or 0) for row in rows)
     return rows[0].model_copy(
         update=means
         | {
@@ -253,9 +283,13 @@ def _macro(rows: Sequence[Row]) -> Row:
             "unusable": sum(row.unusable for row in rows),
             "ece": sum(errors) / len(errors) if len(errors) == len(rows) else None,
             "seconds": seconds,
-            "snippets_per_second": n / seconds if seconds > 0 else None,
+            "snippets_per_second": _speed(asked, seconds),
         }
     )
+
+
+def _speed(asked: float, seconds: float) -> float | None:
+    return asked / seconds if asked and seconds > 0 else None
 
 
 def probe(judge: str, sets: Sequence[LabelledSet], show: Show, seed: int = 0) -> ProbeReport:
@@ -337,7 +371,7 @@ def save(judge: str, rows: Sequence[Row], probes: ProbeReport | None = None) -> 
     """Write the judge's rows, and what probes found, into its card; return the card's folder.
 
     What the card said of other sets and languages, or of probes where none are given, stays if judge and versions are
-    still the same; a mean over languages only where all of them are measured anew.
+    still the same. A set that keeps such a language has no mean over languages: it would be of some of them.
     """
     folder = card_folder(judge)
     card = cards.read_card(folder)
@@ -348,9 +382,11 @@ def save(judge: str, rows: Sequence[Row], probes: ProbeReport | None = None) -> 
     same = {"judge_digest": new[0]["judge_digest"] if new else None, "versions": versions()}
     old = card.measured if all(card.measured.get(key) == value for key, value in same.items()) else {}
     known = {(row["set"], row["language"]) for row in new} | {(row["set"], MACRO) for row in new}
+    rest = [row for row in old.get("rows", []) if (row["set"], row["language"]) not in known]
+    partly = {(row["set"], MACRO) for row in rest}
     measured = same | {
         "date": now,
-        "rows": [row for row in old.get("rows", []) if (row["set"], row["language"]) not in known] + new,
+        "rows": rest + [row for row in new if (row["set"], row["language"]) not in partly],
         "probes": probes.model_dump(mode="json") if probes else old.get("probes"),
     }
     write(card.model_copy(update={"measured": measured}), folder)

@@ -13,7 +13,7 @@ from goodvibe_bench.judge.cards import read_card
 from goodvibe_bench.judge.decide import decide
 from goodvibe_bench.judge.definition import Card
 from goodvibe_bench.judge.load import load
-from goodvibe_bench.judging.bench import MACRO, Row, bench, cells, measure, notes, replay, save
+from goodvibe_bench.judging.bench import MACRO, Kept, Row, bench, cells, measure, notes, replay, save
 from goodvibe_bench.judging.card import write
 from goodvibe_bench.judging.data import LabelledSet
 from goodvibe_bench.judging.probes import report
@@ -21,6 +21,7 @@ from goodvibe_bench.progress import Show
 from goodvibe_bench.types import Code, Labelled, Language, Verdict
 from tests.conftest import Call
 from tests.task.rows import write_rows
+from tests.tiny import tiny_folder
 
 QUIET = Show(quiet=True)
 
@@ -60,11 +61,18 @@ def word_judge(folder: Path, word: str, name: str = "words") -> str:
     return str(path)
 
 
-def rows_of(folder: Path, one: LabelledSet, good: float | None, bad: float | None) -> list[Row]:
+def rows_of(
+    folder: Path, one: LabelledSet, good: float | None, bad: float | None, kept: Kept | None = None
+) -> list[Row]:
     known = {word: p for word, p in (("good", good), ("bad", bad)) if p is not None}
     fitted = judge_loader.load(word_judge(folder, "x"))
     fitted = replace(fitted, judge=Answers(known))
-    return measure(fitted, one, QUIET)
+    return measure(fitted, one, QUIET, kept)
+
+
+def counted(row: Row) -> int | None:
+    """The snippets that a row's speed counts."""
+    return None if row.snippets_per_second is None else round(row.snippets_per_second * row.seconds)
 
 
 def values(row: Row) -> tuple[float | None, ...]:
@@ -125,6 +133,31 @@ def test_the_mean_over_languages_is_unweighted(tmp_path: Path) -> None:
     assert [row.language for row in found] == ["cpp", "go", MACRO]
     assert found[-1].n == 16
     assert values(found[-1]) == (1, 1, 1, 1)
+
+
+def test_a_speed_counts_what_no_score_was_kept_of(tmp_path: Path) -> None:
+    whole, kept = labelled_set(8, ("cpp", "go")), Kept()
+    assert [counted(row) for row in rows_of(tmp_path, whole.only(range(6)), 0, 1, kept)] == [6]
+    assert [counted(row) for row in rows_of(tmp_path, whole, 0, 1, kept)] == [2, None, 2], "go's code is that of cpp"
+    assert [counted(row) for row in rows_of(tmp_path, whole, 0, 1, kept)] == [None, None, None]
+    assert [counted(row) for row in rows_of(tmp_path, whole, 0, 1)] == [8, 8, 16], "a judge that keeps nothing"
+
+
+def test_comments_make_no_new_snippet_for_a_model_that_reads_none() -> None:
+    codes = [Code(text=f"int a;{end}", language="cpp", how_extracted="given", parses=True) for end in ("", " // b")]
+    assert (Kept().add(codes), Kept(bare=False).add(codes)) == (1, 2)
+
+
+def test_a_vote_has_a_speed_only_of_snippets_that_no_model_before_it_was_asked_about(tmp_path: Path) -> None:
+    model, vote = tmp_path / "model.toml", tmp_path / "both.toml"
+    base = tiny_folder(tmp_path / "tiny")
+    model.write_text(f'description = "x"\n[judge]\nkind = "model"\nbase = "{base}"\n')
+    members = json.dumps([str(model), word_judge(tmp_path, "bad")])
+    vote.write_text(f'description = "x"\n[judge]\nkind = "vote"\nrule = "mean"\njudges = {members}\n')
+    sets = [labelled_set(6), labelled_set(10)]
+    assert [counted(row) for row in bench([str(vote)], sets, QUIET)] == [6, 4]
+    words = word_judge(tmp_path, "bad")
+    assert [counted(row) for row in bench([str(vote), words, str(model)], sets, QUIET)] == [None, None, 6, 10, 6, 4]
 
 
 @pytest.mark.parametrize(
@@ -192,6 +225,35 @@ def test_saving_one_set_keeps_what_the_card_says_of_others_under_the_same_judge(
     assert card.measured["probes"] is None
 
 
+def _saved_languages(card: Card | None) -> list[str]:
+    assert card
+    return [row["language"] for row in card.measured["rows"]]
+
+
+def test_a_card_has_a_mean_only_of_all_languages_it_has(tmp_path: Path) -> None:
+    name, one = _with_card(tmp_path), labelled_set(8, ("cpp", "java", "go"))
+    places = {lang: [i for i, row in enumerate(one.rows) if row.language == lang] for lang in ("cpp", "java", "go")}
+    card = read_card(save(name, bench([name], [one], QUIET)))
+    assert _saved_languages(card) == ["cpp", "java", "go", MACRO]
+    card = read_card(save(name, bench([name], [one.only([*places["cpp"], *places["go"]])], QUIET)))
+    assert _saved_languages(card) == ["java", "cpp", "go"], "a mean of two languages is none of the three there"
+    card = read_card(save(name, bench([name], [one], QUIET)))
+    assert _saved_languages(card) == ["cpp", "java", "go", MACRO]
+    card = read_card(save(name, bench([name], [one.only(places["java"])], QUIET)))
+    assert _saved_languages(card) == ["cpp", "go", "java"], "the old mean is of an older figure"
+
+
+def test_two_judges_of_one_name_are_refused_before_any_data_is_read(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    names = [word_judge(tmp_path, "bad"), word_judge(tmp_path / "other", "good")]
+    code, _, err = call("judge", "bench", "--judge", ",".join(names), "--data", "nowhere")
+    assert code == 2
+    assert "Two judges are called 'words'" in err
+    assert "gather" not in err
+    with pytest.raises(UsageError, match="Two judges"):
+        bench(names, [labelled_set()], QUIET)
+
+
 def test_a_judge_without_a_card_is_told_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="judge calibrate"):
         save(word_judge(tmp_path, "bad"), [])
@@ -212,6 +274,7 @@ def test_the_command_prints_json_and_a_table(call: Call, tmp_path: Path) -> None
     code, out, _ = call(*words, "--limit", "6", "--probes")
     assert code == 0
     assert "own (transfer), swift" in out
+    assert "those of the column at 10% are in --json and on cards" in " ".join(out.split())
     assert "TPR" in out
     assert "junk called secure" in out
 
