@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 from sklearn.feature_extraction.text import HashingVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 
 from goodvibe_bench.errors import UsageError
+from goodvibe_bench.judge import weights as weights_file
 from goodvibe_bench.judge.decide import decide
 from goodvibe_bench.types import Code, Labelled, Verdict
 
@@ -86,9 +87,6 @@ def save(weights: LinearWeights, folder: Path) -> None:
 
 
 def load(folder: Path) -> LinearWeights:
-    """Return the weights in `folder`. Raises UsageError when there are none."""
-    path = folder / "linear.safetensors"
-    if not path.is_file():
-        raise UsageError(f"No fitted weights at {path}. Fit it: goodvibe-bench judge fit --judge {folder.name}")
-    tensors = load_file(path)
-    return LinearWeights(tensors["coefficients"], float(tensors["intercept"][0]))
+    """Return the weights in `folder`. Raises UsageError when there are none, or the file is damaged."""
+    coefficients, intercept = weights_file.read(folder / "linear.safetensors", "coefficients", "intercept")
+    return LinearWeights(coefficients, float(intercept[0]))

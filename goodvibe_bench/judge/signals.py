@@ -15,12 +15,13 @@ from typing import Any, Literal
 import numpy as np
 import re2
 from pydantic import Field, field_validator
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import save_file
 from scipy.optimize import minimize
 
 from goodvibe_bench import catalog
 from goodvibe_bench.completion.bare import without_comments, without_strings
 from goodvibe_bench.errors import UsageError
+from goodvibe_bench.judge import weights as weights_file
 from goodvibe_bench.judge.decide import decide
 from goodvibe_bench.judge.flow import flow
 from goodvibe_bench.types import LANGUAGES, Code, Labelled, Language, Noun, Verdict
@@ -202,11 +203,9 @@ def save(weights: np.ndarray, folder: Path) -> None:
 
 
 def load(folder: Path, signals: Signals) -> np.ndarray:
-    """Return the weights in `folder`. Raises UsageError when there are none, or not one for each signal."""
+    """Return the weights in `folder`. Raises UsageError when there are none, damaged ones, or not one a signal."""
     path = folder / "signals.safetensors"
-    if not path.is_file():
-        raise UsageError(f"No fitted weights at {path}. Fit it: goodvibe-bench judge fit --judge {folder.name}")
-    weights = load_file(path)["weights"]
+    (weights,) = weights_file.read(path, "weights")
     if len(weights) != len(signals.places) + len(LANGUAGES):
         raise UsageError(f"{path} has weights for other signals. Fit it again: judge fit --judge {folder.name}")
     return weights

@@ -284,11 +284,18 @@ def _file_set(path: Path, name: str, share: float, trained: set[str], show: Show
     other = Counter(str(row.get("language")) for _, row in rows if row.get("language", "cpp") not in LANGUAGES)
     if other:
         show.line(f"{name}: {other.total()} rows in {', '.join(sorted(other))} are left out.")
-    kept = [(where, row) for where, row in rows if _counts(row) and row.get("source") not in trained]
+    kept = [(where, row) for where, row in rows if _counts(row) and _source(row, where) not in trained]
     if paired:
         pairs = [_file_pair(row, where, name) for where, row in kept if not _learns(row, share)]
         return _of_pairs(short, "transfer", pairs)
     return _of_rows(short, "transfer", [_file_row(row, where, name) for where, row in kept])
+
+
+def _source(row: dict[str, Any], where: str) -> str | None:
+    source = row.get("source")
+    if source is None or isinstance(source, str):
+        return source
+    raise UsageError(f"{where}: its source is {source!r}; give text, or leave it out.")
 
 
 def _file_pair(row: dict[str, Any], where: str, name: str) -> Pair:

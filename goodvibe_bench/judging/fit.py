@@ -5,7 +5,7 @@ It hands the trainer's loop to the judge, which may not import it.
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def fit(
         identity=cards.identity(definition, partial),
         data=sources,
         recipe={"seed": seed, "definition": definition.content.model_dump(mode="json"), **account},
-        calibration=_calibrations(calibration, found),
+        calibration=_calibrations(calibration, found, show.line),
         compared={other: _calibrations(calibration, p_unsafe) for other, p_unsafe in compared.items()},
     )
     write(card, partial)
@@ -221,11 +221,18 @@ def _whole(data: list[Labelled], tokenizer: Any, max_code_tokens: int) -> list[L
     return [item for item in data if item.family not in long]
 
 
-def _calibrations(data: Sequence[Labelled], p_unsafe: Sequence[float]) -> dict[str, Calibration]:
+def _calibrations(
+    data: Sequence[Labelled], p_unsafe: Sequence[float], say: Callable[[str], None] = lambda line: None
+) -> dict[str, Calibration]:
+    """Return the figures of every language that has labels enough; `say` tells why another has none."""
     found = {}
     for language in LANGUAGES:
         own = [(item, p) for item, p in zip(data, p_unsafe, strict=True) if item.language == language]
-        if own:
-            labels, families = [item.label for item, _ in own], [item.family for item, _ in own]
+        if not own:
+            continue
+        labels, families = [item.label for item, _ in own], [item.family for item, _ in own]
+        try:
             found[language] = crossfitted(language, labels, [p for _, p in own], families, scaling="temperature")
+        except ValueError as error:
+            say(f"{language}: not calibrated on {len(own)} snippets, {error}")
     return found

@@ -1,10 +1,12 @@
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from goodvibe_bench.errors import UsageError
-from goodvibe_bench.judge import signals
+from goodvibe_bench.judge import linear, signals
 from goodvibe_bench.types import Code, Labelled, Outcome
 
 FILE = """
@@ -130,3 +132,31 @@ def test_weights_of_other_signals_are_refused(known: signals.Signals, tmp_path: 
     signals.save(known.unfitted[1:], tmp_path)
     with pytest.raises(UsageError, match="other signals"):
         signals.load(tmp_path, known)
+
+
+@pytest.mark.parametrize("words", [b"", b"\x00" * 100, b'{"weights": 1}', b"\x02\x00\x00\x00\x00\x00\x00\x00{}"])
+def test_damaged_weights_are_refused_with_the_way_out(known: signals.Signals, tmp_path: Path, words: bytes):
+    for name in ("signals", "linear"):
+        (tmp_path / f"{name}.safetensors").write_bytes(words)
+    with pytest.raises(UsageError, match="judge fit"):
+        signals.load(tmp_path, known)
+    with pytest.raises(UsageError, match="judge fit"):
+        linear.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "tensors",
+    [
+        {"other": np.zeros(9)},
+        {"weights": np.zeros((3, 3)), "coefficients": np.zeros(9), "intercept": np.zeros(())},
+        {"weights": np.zeros(9, dtype=int), "coefficients": np.zeros(0), "intercept": np.zeros(1)},
+        {"weights": np.zeros(9), "more": np.zeros(9)},
+    ],
+)
+def test_other_tensors_are_refused_with_the_way_out(known: signals.Signals, tmp_path: Path, tensors: dict[str, Any]):
+    for name in ("signals", "linear"):
+        save_file(tensors, tmp_path / f"{name}.safetensors")
+    with pytest.raises(UsageError, match=r"does not hold what it should.*judge fit"):
+        signals.load(tmp_path, known)
+    with pytest.raises(UsageError, match=r"does not hold what it should.*judge fit"):
+        linear.load(tmp_path)

@@ -205,3 +205,11 @@ def test_languages_and_sets_are_chosen_by_name() -> None:
 def test_a_choice_of_nothing_is_refused(words: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         chosen([rows_of(20)], **words)
+
+
+@pytest.mark.parametrize("row", [pair_row(1, source=["a"]), snippet(1, source={"a": 1}), pair_row(1, source=3)])
+def test_a_source_that_is_no_text_is_told_with_its_line(tmp_path: Path, row: dict[str, Any]) -> None:
+    good = pair_row(0) if "secure" in row else snippet(0, source=None)
+    write(tmp_path / "own" / "x.jsonl", [good, row])
+    with pytest.raises(UsageError, match=r"x.jsonl, line 2: its source is"):
+        sets_in(tmp_path)

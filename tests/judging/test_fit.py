@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,17 @@ from goodvibe_bench.progress import Show
 from goodvibe_bench.types import Code
 from tests.tiny import tiny_folder
 
+BUNDLED = Path(__file__).parents[2] / "tasks" / "go"
 GO = Code(text="package a\n\nfunc f() {}\n", language="go", how_extracted="given", parses=True)
+
+
+class Heard(Show):
+    """Keeps the lines it is given."""
+
+    lines: list[str]
+
+    def line(self, text: str) -> None:
+        self.lines = [*getattr(self, "lines", []), text]
 
 
 def _definition(folder: Path, judge: str, fit_words: str = "") -> Path:
@@ -91,3 +102,21 @@ def test_a_fit_replaces_a_judges_folder(tmp_path: Path) -> None:
     (output / ".partial-folder").mkdir()
     assert fit(str(path), Show(quiet=True), output=output) == output
     assert sorted(found.name for found in output.iterdir()) == ["README.md", "card.json", "linear.safetensors"]
+
+
+def test_a_language_with_one_family_to_calibrate_on_is_left_uncalibrated_with_a_line(tmp_path: Path) -> None:
+    (tmp_path / "few").mkdir()
+    for name in ("pairs", "prompts"):
+        rows = (BUNDLED / f"{name}.jsonl").read_text().splitlines()[:30]
+        (tmp_path / "few" / f"{name}.jsonl").write_text("\n".join(rows) + "\n")
+    words = (BUNDLED / "task.toml").read_text().partition("[split]")[0]
+    shares = "tuner-train = 0.0, judge-train = 0.96, calibration = 0.04, held-out = 0.0"
+    (tmp_path / "few" / "task.toml").write_text(f"{words}[split]\nshares = {{ {shares} }}\n")
+    path = _definition(tmp_path, 'kind = "linear"\nfeatures = 4096')
+    path.write_text(path.read_text().replace('["go"]', json.dumps([str(tmp_path / "few" / "task.toml")])))
+    show = Heard(quiet=True)
+    fit(str(path), show)
+    assert show.lines[1:] == ["go: not calibrated on 2 snippets, each label must be in at least two families"]
+    card = judges.load(str(path)).card
+    assert card is not None
+    assert card.calibration == {}
