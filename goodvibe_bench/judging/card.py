@@ -1,4 +1,7 @@
-"""Write a judge's card, as JSON and as Markdown. It reads the card alone and computes nothing."""
+"""Write a judge's card, as JSON and as Markdown. It reads the card alone and computes nothing.
+
+Names, licences and notes on a card are other people's words: Markdown shows them as they are.
+"""
 
 import json
 from pathlib import Path
@@ -8,6 +11,7 @@ from goodvibe_bench.judge.definition import Card
 from goodvibe_bench.metric.correction import label_budget
 from goodvibe_bench.result import store
 from goodvibe_bench.types import Calibration, Estimate
+from goodvibe_bench.untrusted import markdown
 
 LIMITS = """It sees one snippet, not the program around it. Rates and thresholds hold for code like that of the
 calibration part, whose pairs and labels were for the most part written by models; a tuned model's answers may differ,
@@ -51,7 +55,7 @@ def labels_cell(found: Calibration) -> str:
 
 def card_text(card: Card) -> str:
     """Return the judge card as Markdown: data, recipe, and figures per language beside those it is compared with."""
-    lines = [f"# Judge card: {card.judge}", "", *_data(card)]
+    lines = [f"# Judge card: {markdown(card.judge)}", "", *_data(card)]
     if "calibration" in card.recipe:
         lines += _sources(card.recipe["calibration"])
     lines += ["", "## Figures on the calibration part", ""]
@@ -72,7 +76,7 @@ def card_text(card: Card) -> str:
     ]
     if card.measured:
         lines += _measured(card.measured)
-    lines += ["", "## Limits", "", LIMITS, *([card.notes] if card.notes else [])]
+    lines += ["", "## Limits", "", LIMITS, *map(markdown, card.notes.splitlines())]
     lines += ["", "## Recipe", "", "```json", json.dumps(card.recipe, indent=1, sort_keys=True), "```", ""]
     return "\n".join(lines)
 
@@ -84,7 +88,7 @@ def _data(card: Card) -> list[str]:
         ]
     lines = ["## Data", "", "| source | licence | learned from | calibrated on | digest |", "|" + " --- |" * 5]
     lines += [
-        f"| {name} | {row.get('license', 'not said')} | {row['learn']} | {row['calibration']} | {row['digest']} |"
+        _words(name, row.get("license", "not said"), row["learn"], row["calibration"], row["digest"])
         for name, row in card.data.items()
     ]
     lines += [
@@ -93,33 +97,37 @@ def _data(card: Card) -> list[str]:
     ]
     lines.append("Within a task no near twin is in two parts; `ls tasks --audit` looks between tasks, none with files.")
     if "trained_on" in card.recipe and card.recipe["trained_on"] != sum(row["learn"] for row in card.data.values()):
-        lines.append(
-            f"{card.recipe['trained_on']} were trained on: families short enough to be read whole, and their copies."
-        )
+        trained_on = markdown(str(card.recipe["trained_on"]))
+        lines.append(f"{trained_on} were trained on: families short enough to be read whole, and their copies.")
     return lines
 
 
 def _sources(recipe: dict[str, Any]) -> list[str]:
     limit = "the highest TPR - FPR" if recipe["max_fpr"] is None else f"the highest TPR at FPR <= {recipe['max_fpr']}"
-    lines = ["", "## Calibration", "", f"{recipe['when']}, languages {', '.join(recipe['languages'])}: "]
-    lines[-1] += f"scaling {recipe['scaling']}, threshold with {limit}. It replaces the calibration at fitting there."
+    told = markdown(f"{recipe['when']}, languages {', '.join(recipe['languages'])}: scaling {recipe['scaling']}")
+    lines = ["", "## Calibration", ""]
+    lines += [f"{told}, threshold with {limit}. It replaces the calibration at fitting there."]
     lines += ["", "| source | snippets | digest |", "| --- | --- | --- |"]
-    lines += [f"| {name} | {row['snippets']} | {row['digest']} |" for name, row in recipe["sources"].items()]
-    return lines
+    return lines + [_words(name, row["snippets"], row["digest"]) for name, row in recipe["sources"].items()]
+
+
+def _words(*cells: Any) -> str:
+    """Return a line of a table whose cells are shown as they are."""
+    return f"| {' | '.join(markdown(str(cell)) for cell in cells)} |"
 
 
 def _figures(judge: str, row: Calibration) -> str:
     rates = " | ".join(f"{r.value:.3f} [{r.low:.3f}, {r.high:.3f}]" for r in (row.tpr, row.fpr))
     chosen = "same data" if row.folds is None else "other folds"
     scaled = "" if row.ece_scaled is None else f"{row.ece_scaled:.3f}"
-    name = f"| {row.language} | {judge} | {row.n} | {row.threshold:.3f} | {chosen} | "
-    return f"{name}{rates} | {row.auc:.3f} | {row.ece:.3f} | {scaled} | {safe_rates_cell(row)} | {labels_cell(row)} |"
+    head = _words(row.language, judge, row.n, f"{row.threshold:.3f}", chosen)
+    return f"{head} {rates} | {row.auc:.3f} | {row.ece:.3f} | {scaled} | {safe_rates_cell(row)} | {labels_cell(row)} |"
 
 
 def _measured(found: dict[str, Any]) -> list[str]:
     """Return tables of labelled sets and of probes, as `judge bench --save` left them."""
     days = sorted({(row.get("date") or found["date"])[:10] for row in found["rows"]} | {found["date"][:10]})
-    lines = ["", f"## Measured on labelled sets ({' to '.join(dict.fromkeys((days[0], days[-1])))})", ""]
+    lines = ["", f"## Measured on labelled sets ({markdown(' to '.join(dict.fromkeys((days[0], days[-1]))))})", ""]
     lines += ["| set | use | language | n | unusable | unjudged | TPR | FPR | TPR at FPR <= 10% | FPR that came of it "]
     lines[-1] += "| AUC | ECE | pairs | a second |"
     lines += ["|" + " --- |" * 14]
@@ -127,9 +135,8 @@ def _measured(found: dict[str, Any]) -> list[str]:
         rates = " | ".join(_interval(row.get(key)) for key in ("tpr", "fpr", "strict_tpr", "strict_fpr", "auc"))
         ece = "" if row["ece"] is None else f"{row['ece']:.3f}"
         speed = "" if row["snippets_per_second"] is None else f"{row['snippets_per_second']:.1f}"
-        counts = f"{row['n']} | {row['unusable']} | {row['unjudged']}"
-        head = f"| {row['set']} | {row['use']} | {row['language']} | {counts} | "
-        lines.append(f"{head}{rates} | {ece} | {_interval(row['pair_order'])} | {speed} |")
+        head = _words(*(row[key] for key in ("set", "use", "language", "n", "unusable", "unjudged")))
+        lines.append(f"{head} {rates} | {ece} | {_interval(row['pair_order'])} | {speed} |")
     lines += ["", "Each with its 95% interval. Pairs: the insecure side has the higher p_unsafe."]
     lines += ["Thresholds were chosen on calibration sets: TPR and FPR there flatter. TPR at FPR <= 10% is at"]
     lines += ["thresholds that other folds of the same set chose, so it does not."]
@@ -151,8 +158,8 @@ def _probes(found: dict[str, Any]) -> list[str]:
     lines = ["", "## Probes", "", "| probe | n | called insecure before | verdicts that changed [95%] |"]
     lines += ["|" + " --- |" * 4]
     for name, insecure, share in probe_rows(found):
-        before = "" if insecure is None else insecure
-        lines += [f"| {name} | {share['n']} | {before} | {_interval(share)} |"]
+        head = _words(name, share["n"], "" if insecure is None else insecure)
+        lines += [f"{head} {_interval(share)} |"]
     return [*lines, "", PROBES]
 
 
