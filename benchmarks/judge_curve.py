@@ -9,6 +9,7 @@ judge whose fit needs a folder beside its definition (signals) finds a copy of i
 
 import argparse
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from goodvibe_bench import catalog
+from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge.definition import JudgeDefinition
 from goodvibe_bench.judging.bench import MACRO, bench
 from goodvibe_bench.judging.data import chosen, labelled_sets
@@ -24,13 +26,20 @@ from goodvibe_bench.progress import Show
 
 
 def with_share(judge: str, share: float, folder: Path) -> Path:
-    """Return a copy of the judge's definition that learns from `share` of the families."""
+    """Return a copy of the judge's definition that learns from `share` of the families.
+
+    Raises UsageError where no line of the definition is [fit] alone, or its share is given there.
+    """
     definition = catalog.read("judges", judge, JudgeDefinition)
-    text = definition.path.read_text(encoding="utf-8").replace("[fit]\n", f"[fit]\nshare = {share}\n", 1)
+    words = definition.path.read_text(encoding="utf-8")
+    text = re.sub(r"^([ \t]*\[[ \t]*fit[ \t]*\].*)$", rf"\1\nshare = {share}", words, count=1, flags=re.MULTILINE)
     for beside in definition.path.parent.glob("*.d"):
         shutil.copytree(beside, folder / beside.name, dirs_exist_ok=True)
     path = folder / f"{definition.name}-{round(100 * share)}.toml"
     path.write_text(text, encoding="utf-8")
+    recipe = catalog.read("judges", str(path), JudgeDefinition).content.fit
+    if recipe is None or recipe.share != share:
+        raise UsageError(f"{definition.path}: no share can be set in it. Give it a [fit] table, on a line of its own.")
     return path
 
 

@@ -1,0 +1,42 @@
+"""What the measuring programs do before they measure."""
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goodvibe_bench import catalog
+from goodvibe_bench.errors import UsageError
+from goodvibe_bench.judge.definition import JudgeDefinition
+
+FOLDER = Path(__file__).parent.parent / "benchmarks"
+LINEAR = 'description = "x"\n[judge]\nkind = "linear"\n'
+
+
+def program(name: str) -> Any:
+    """Return benchmarks/<name>.py as a module."""
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("head", ["[fit]", "[fit] # how", "  [ fit ]"])
+def test_a_curve_learns_from_the_share_that_it_says(tmp_path: Path, head: str) -> None:
+    (tmp_path / "own.toml").write_text(f'{LINEAR}{head}\ntasks = ["go"]')
+    (tmp_path / "out").mkdir()
+    path = program("judge_curve").with_share(str(tmp_path / "own.toml"), 0.25, tmp_path / "out")
+    recipe = catalog.read("judges", str(path), JudgeDefinition).content.fit
+    assert recipe is not None
+    assert (recipe.share, recipe.tasks) == (0.25, ("go",))
+
+
+@pytest.mark.parametrize("fit", ["", 'fit = { tasks = ["go"] }\n', '[fit]\ntasks = ["go"]\nshare = 0.5\n'])
+def test_a_curve_refuses_a_definition_whose_share_it_cannot_set(tmp_path: Path, fit: str) -> None:
+    (tmp_path / "own.toml").write_text(fit + LINEAR if fit.startswith("fit") else LINEAR + fit)
+    (tmp_path / "out").mkdir()
+    with pytest.raises(UsageError, match=r"own"):
+        program("judge_curve").with_share(str(tmp_path / "own.toml"), 0.25, tmp_path / "out")
