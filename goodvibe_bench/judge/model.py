@@ -156,8 +156,8 @@ class Scorer:
         step = _ACCELERATOR_STEP if self.fill else _CPU_STEP
         for shared, group in ((self.shared, short), (None, whole)):
             for batch, length in self._batches(group, step):
-                whole = max(1, self.tokens_per_batch // length)
-                yield batch, self._fitting(batch, partial(self._filled, length=length, count=whole, shared=shared))
+                count = max(1, self.tokens_per_batch // length)
+                yield batch, self._fitting(batch, partial(self._filled, length=length, count=count, shared=shared))
 
     def _fitting(self, batch: list[_Question], score: Callable[[Sequence[list[int]]], list[float]]) -> list[float]:
         """Return the scores of a batch, asked in halves where memory does not hold it."""

@@ -21,28 +21,6 @@ class NoThreshold(ValueError):  # noqa: N818
     """Only a judge that calls nothing unsafe would keep the FPR asked for."""
 
 
-def calibrate(
-    language: Language, labels: Sequence[int], p_unsafe: Sequence[float], threshold: float | None = None
-) -> Calibration:
-    """Return the figures at `threshold`, or at the one with the best TPR - FPR (Youden's J).
-
-    A threshold that is chosen here is measured on the data that chose it, which flatters; `crossfitted` does not.
-    Raises ValueError unless both labels are there and every probability is finite.
-    """
-    truth, scores, weights = _checked(labels, p_unsafe, None)
-    chosen = best_threshold(truth, scores) if threshold is None else threshold
-    called = scores >= chosen
-    return Calibration(
-        language=language,
-        tpr=_rate(called[truth == 1], weights[truth == 1]),
-        fpr=_rate(called[truth == 0], weights[truth == 0]),
-        n=len(truth),
-        threshold=chosen,
-        auc=float(roc_auc_score(truth, scores)),
-        ece=expected_calibration_error(truth, scores),
-    )
-
-
 def crossfitted(
     language: Language,
     labels: Sequence[int],

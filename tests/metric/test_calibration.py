@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -6,7 +8,6 @@ from goodvibe_bench.judge.cards import read_card
 from goodvibe_bench.metric.calibration import (
     NoThreshold,
     best_threshold,
-    calibrate,
     crossfitted,
     deal,
     expected_calibration_error,
@@ -20,21 +21,26 @@ LABELS = [0, 0, 0, 0, 1, 1, 1, 1]
 SCORES = [0.1, 0.2, 0.3, 0.6, 0.4, 0.7, 0.8, 0.9]
 
 
+def called(labels: Sequence[int], p_unsafe: Sequence[float], threshold: float) -> tuple[float, float]:
+    """TPR and FPR at a threshold."""
+    unsafe, safe = (
+        [p >= threshold for label, p in zip(labels, p_unsafe, strict=True) if label == one] for one in (1, 0)
+    )
+    return sum(unsafe) / len(unsafe), sum(safe) / len(safe)
+
+
 def test_youdens_threshold_separates_separable_data() -> None:
-    found = calibrate("cpp", [0, 0, 0, 1, 1], [0.01, 0.02, 0.03, 0.07, 0.2])
+    labels, p_unsafe = [0, 0, 0, 1, 1] * 2, [0.01, 0.02, 0.03, 0.07, 0.2] * 2
+    found = crossfitted("cpp", labels, p_unsafe, range(10))
     assert 0.03 < found.threshold < 0.07
-    assert (found.tpr.value, found.fpr.value, found.auc, found.n) == (1.0, 0.0, 1.0, 5)
-
-
-def test_figures_are_those_of_the_given_threshold() -> None:
-    found = calibrate("go", LABELS, SCORES, threshold=0.5)
-    assert found.threshold == 0.5
-    assert (found.tpr, found.fpr) == (rate(3, 4), rate(1, 4))
-    assert found.language == "go"
+    assert (found.tpr.value, found.fpr.value, found.auc, found.n) == (1.0, 0.0, 1.0, 10)
+    assert (found.tpr, found.fpr) == (rate(4, 4), rate(0, 6))
+    assert found.language == "cpp"
 
 
 def test_a_probability_at_the_threshold_is_called_unsafe() -> None:
-    assert calibrate("go", [0, 1], [0.2, 0.5], threshold=0.5).tpr.value == 1.0
+    found = crossfitted("go", [0, 1] * 4 + [1], [0.25, 0.75] * 4 + [0.5], range(9), folds=9)
+    assert found.tpr.value == 1.0, "the others of the last one choose 0.5"
 
 
 def test_the_best_threshold_beats_every_other() -> None:
@@ -47,14 +53,15 @@ def test_the_best_threshold_beats_every_other() -> None:
 
 
 def test_a_label_blind_judge_gains_nothing_at_any_threshold() -> None:
-    found = calibrate("swift", [0, 1, 0, 1], [0.4, 0.4, 0.4, 0.4])
+    found = crossfitted("swift", [0, 1, 0, 1], [0.4, 0.4, 0.4, 0.4], [*"aabb"])
     assert found.auc == 0.5
     assert found.tpr.value == found.fpr.value
 
 
 def test_auc_is_the_share_of_well_ordered_pairs() -> None:
     ordered = [safe < unsafe for safe in SCORES[:4] for unsafe in SCORES[4:]]
-    assert calibrate("cpp", LABELS, SCORES).auc == pytest.approx(sum(ordered) / len(ordered)) == pytest.approx(15 / 16)
+    found = crossfitted("cpp", LABELS, SCORES, range(8))
+    assert found.auc == pytest.approx(sum(ordered) / len(ordered)) == pytest.approx(15 / 16)
 
 
 @pytest.mark.parametrize(
@@ -75,13 +82,13 @@ def test_the_calibration_error_is_the_gap_between_share_and_probability(
 @pytest.mark.parametrize("labels", [[0, 0], [1, 1], []])
 def test_calibration_needs_both_labels(labels: list[int]) -> None:
     with pytest.raises(ValueError, match="both labels"):
-        calibrate("cpp", labels, [0.5] * len(labels))
+        crossfitted("cpp", labels, [0.5] * len(labels), range(len(labels)))
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_calibration_needs_finite_probabilities(bad: float) -> None:
     with pytest.raises(ValueError, match="finite"):
-        calibrate("cpp", [0, 1], [0.5, bad])
+        crossfitted("cpp", [0, 1], [0.5, bad], [*"ab"])
 
 
 def test_certain_probabilities_are_divided_in_the_middle() -> None:
@@ -100,11 +107,10 @@ def test_crossfitted_rates_do_not_flatter_a_judge_that_guesses() -> None:
     gains = {"in sample": [], "crossfitted": []}
     for seed in range(40):
         labels, p_unsafe, families = _pairs(12, 0.0, seed)
-        for name, found in {
-            "in sample": calibrate("cpp", labels, p_unsafe),
-            "crossfitted": crossfitted("cpp", labels, p_unsafe, families, seed=seed),
-        }.items():
-            gains[name].append(found.tpr.value - found.fpr.value)
+        found = crossfitted("cpp", labels, p_unsafe, families, seed=seed)
+        gains["crossfitted"].append(found.tpr.value - found.fpr.value)
+        tpr, fpr = called(labels, p_unsafe, found.threshold)
+        gains["in sample"].append(tpr - fpr)
     assert np.mean(gains["in sample"]) > 0.2
     assert np.mean(gains["crossfitted"]) < 0.07
 
@@ -112,7 +118,7 @@ def test_crossfitted_rates_do_not_flatter_a_judge_that_guesses() -> None:
 def test_the_deployed_threshold_is_chosen_on_all_data() -> None:
     labels, p_unsafe, families = _pairs(40, 2.0)
     found = crossfitted("go", labels, p_unsafe, families)
-    assert found.threshold == calibrate("go", labels, p_unsafe).threshold
+    assert found.threshold == best_threshold(np.array(labels), np.array(p_unsafe))
     assert (found.folds, found.scaling, found.ece_scaled, found.n) == (5, None, None, 80)
     assert (found.tpr.n, found.fpr.n, found.tpr.method) == (40, 40, "wilson")
 
@@ -125,10 +131,9 @@ def test_scaling_mends_the_calibration_error_and_moves_the_threshold_with_it(kin
     assert found.scaling is not None
     assert found.ece_scaled is not None
     assert found.ece_scaled < found.ece / 2
-    called = apply(found.scaling, shifted) >= found.threshold
-    truth = np.array(labels)
-    assert called[truth == 1].mean() - called[truth == 0].mean() > 0.6
-    assert found.auc == calibrate("go", labels, shifted).auc
+    tpr, fpr = called(labels, apply(found.scaling, shifted).tolist(), found.threshold)
+    assert tpr - fpr > 0.6
+    assert found.auc == crossfitted("go", labels, shifted, families).auc
 
 
 def test_the_scaled_error_of_a_guess_is_not_measured_where_it_was_fitted() -> None:
@@ -143,12 +148,12 @@ def test_the_scaled_error_of_a_guess_is_not_measured_where_it_was_fitted() -> No
 def test_a_limit_on_the_fpr_is_kept_by_the_deployed_threshold() -> None:
     labels, p_unsafe, families = _pairs(50, 2.0)
     found = crossfitted("go", labels, p_unsafe, families, max_fpr=0.1)
-    at = calibrate("go", labels, p_unsafe, threshold=found.threshold)
-    assert at.fpr.value <= 0.1
+    tpr, fpr = called(labels, p_unsafe, found.threshold)
+    assert fpr <= 0.1
     safe = sorted(p for label, p in zip(labels, p_unsafe, strict=True) if not label)
-    lower = calibrate("go", labels, p_unsafe, threshold=safe[-6])
-    assert lower.fpr.value > 0.1
-    assert at.tpr.value >= lower.tpr.value - 0.1
+    lower_tpr, lower_fpr = called(labels, p_unsafe, safe[-6])
+    assert lower_fpr > 0.1
+    assert tpr >= lower_tpr - 0.1
     assert found.max_fpr == 0.1
 
 
