@@ -68,6 +68,7 @@ class Plan:
     """6N or 4N a token, 2N more with checkpointing; None where only the top layers are trained."""
     counted_over_analytic: float | None
     adapter_bytes: int
+    """Of the weights in the file that a training leaves: the adapter as LoRA, the whole model for full."""
     peak_memory_bytes: int
     paper_millions: float | None
 
@@ -172,7 +173,7 @@ def _plan(config: Any, model: str, name: str, definition: TrainerDefinition, wor
 
     from goodvibe_bench.trainer import cost, meta_step
 
-    spec, shape = definition.tuner, cost.Shape.from_config(config)
+    spec, shape, dtype = definition.tuner, cost.Shape.from_config(config), getattr(torch, work.dtype)
     checkpointing = definition.training_for(model).checkpointing is True
     length, tokens = work.tokens_per_pair, work.pairs * work.tokens_per_pair * work.epochs
     kept = work.answer_tokens + 1 if work.answer_tokens else length
@@ -191,10 +192,8 @@ def _plan(config: Any, model: str, name: str, definition: TrainerDefinition, wor
         if cost.first_trained(shape, spec)
         else cost.headline(shape, spec, tokens, checkpointing=checkpointing),
         counted_over_analytic=_ratio(config, spec),
-        adapter_bytes=cost.adapter_bytes(shape, spec),
-        peak_memory_bytes=meta_step.peak_memory(
-            config, spec, epoch[0], getattr(torch, work.dtype), checkpointing=checkpointing
-        ).total,
+        adapter_bytes=cost.file_bytes(shape, spec, dtype.itemsize),
+        peak_memory_bytes=meta_step.peak_memory(config, spec, epoch[0], dtype, checkpointing=checkpointing).total,
         paper_millions=None,
     )
 

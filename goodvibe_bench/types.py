@@ -225,6 +225,7 @@ class TrainReport(Noun):
     """None for a model whose cost is not known from its shapes."""
     peak_memory_bytes: int
     adapter_bytes: int
+    """Of the adapter's file, an ordinary LoRA adapter; of the whole model's weights where all were trained."""
     first_loss: float
     last_loss: float
     fold_error: float

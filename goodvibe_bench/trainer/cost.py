@@ -152,9 +152,18 @@ def trainable_parameters(shape: Shape, spec: TunerSpec, clusters: Clusters | Non
     return sum(width * sizes[name] for layer in widths(shape, spec, clusters) for name, width in layer.items())
 
 
-def adapter_bytes(shape: Shape, spec: TunerSpec, clusters: Clusters | None = None) -> int:
-    """Return the bytes of the trained parameters in float32; row numbers and file headers come on top."""
-    return 4 * trainable_parameters(shape, spec, clusters)
+def file_bytes(shape: Shape, spec: TunerSpec, itemsize: int, clusters: Clusters | None = None) -> int:
+    """Return the bytes of the weights that a training leaves for others to load, without the file's header.
+
+    For an adapter those of its LoRA form in float32 (tuner/export.py): A and B of every tuned layer, GoodVibe's all of
+    the largest rank. For full the model's own weights, at `itemsize` bytes each.
+    """
+    if isinstance(spec, FullSpec):
+        return itemsize * shape.parameters
+    each = widths(shape, spec, clusters)
+    rank = max((width for layer in each for width in layer.values()), default=0)
+    tuned = [shape.linears[name] for layer in each for name, width in layer.items() if width]
+    return 4 * rank * sum(din + dout for din, dout in tuned)
 
 
 def headline(shape: Shape, spec: TunerSpec, tokens: int, *, checkpointing: bool = False) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from peft.utils import SAFETENSORS_WEIGHTS_NAME
 
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.model.cpu import quicken
@@ -84,12 +85,12 @@ def train(
     shutil.rmtree(where, ignore_errors=True)
     return _report(
         account,
+        found,
         trainable_parameters=trainable,
         total_parameters=total,
         examples=len(examples),
-        attribution_seconds=found.seconds if found else 0.0,
-        attribution_tokens=found.tokens if found else 0,
         flops=_flops(loaded.model.config, spec, training, account, below, found),
+        adapter_bytes=_file_bytes(loaded.model, scratch / ADAPTER),
         fold_error=fold_error,
         details=details,
     )
@@ -169,6 +170,14 @@ def _take_off(attached: Attached, adapter: Path) -> tuple[Any, float]:
     return fold(attached) if first or not spread else (attached.model, 0.0)
 
 
+def _file_bytes(model: Any, adapter: Path) -> int:
+    """Return the bytes of the adapter's file; where there is none, those of the model's weights as they are saved."""
+    try:
+        return (adapter / SAFETENSORS_WEIGHTS_NAME).stat().st_size
+    except FileNotFoundError:
+        return sum(weight.numel() * weight.itemsize for weight in model.parameters())
+
+
 def _run_below(
     model: Any, examples: list[dict[str, Any]], top_layers: int, progress: Progress
 ) -> list[tuple[int, int]]:
@@ -230,16 +239,16 @@ def _examples(objective: SftObjective, pairs: Sequence[Pair]) -> list[dict[str, 
     return examples
 
 
-def _report(account: Account, *, trainable_parameters: int, **known: Any) -> TrainReport:
+def _report(account: Account, found: FoundNeurons | None, **known: Any) -> TrainReport:
     return TrainReport(
-        trainable_parameters=trainable_parameters,
+        attribution_seconds=found.seconds if found else 0.0,
+        attribution_tokens=found.tokens if found else 0,
         steps=account.steps,
         training_seconds=round(account.seconds, 3),
         tokens=account.tokens,
         padded_tokens=account.padded_tokens,
         tokens_per_second=round(account.tokens / account.seconds, 2),
         peak_memory_bytes=account.peak_memory_bytes,
-        adapter_bytes=4 * trainable_parameters,
         first_loss=round(float(np.mean(account.losses[:3])), 4),
         last_loss=round(float(np.mean(account.losses[-3:])), 4),
         **known,

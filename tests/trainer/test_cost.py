@@ -91,7 +91,7 @@ def test_the_base_model_costs_nothing() -> None:
     config, spec = small("llama"), NoneSpec(kind="none")
     shape = Shape.from_config(config)
     assert cost.training(shape, spec, [BATCH]).total == meta_step.counted(config, spec, BATCH) == 0
-    assert cost.trainable_parameters(shape, spec) == cost.adapter_bytes(shape, spec) == 0
+    assert cost.trainable_parameters(shape, spec) == cost.file_bytes(shape, spec, 4) == 0
 
 
 @pytest.mark.parametrize(

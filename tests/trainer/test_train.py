@@ -1,14 +1,16 @@
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
-from goodvibe_bench import catalog
+from goodvibe_bench import catalog, plan
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.model.load import Loaded
+from goodvibe_bench.neuron import store
 from goodvibe_bench.objective.sft import SftObjective
 from goodvibe_bench.objective.training import Training
-from goodvibe_bench.trainer import TrainerDefinition
+from goodvibe_bench.trainer import TrainerDefinition, cost
 from goodvibe_bench.trainer.loop import fit, last_checkpoint
 from goodvibe_bench.trainer.train import train
 from goodvibe_bench.tuner.attach import attach, fold
@@ -35,6 +37,38 @@ def test_every_trainer_changes_the_model_lowers_the_loss_and_reports(name, dtype
     assert not torch.equal(before, loaded.model.state_dict()["model.layers.0.self_attn.q_proj.weight"])
     assert not any(weight.requires_grad for weight in loaded.model.parameters())
     json.dumps(report.model_dump(mode="json"), allow_nan=False)
+
+
+def _weights_bytes(path: Path) -> int:
+    """Return the bytes of a safetensors file without its header."""
+    content = path.read_bytes()
+    return len(content) - 8 - int.from_bytes(content[:8], "little")
+
+
+@pytest.mark.parametrize("name", ["goodvibe", "goodvibe-random-clusters", "goodvibe-no-clusters", "lora", "full"])
+def test_the_adapter_is_as_large_as_its_file_and_as_planned(name: str, tmp_path: Path, pairs: list[Pair]):
+    """k-means' clusters are taken from what it found: a plan can but assume them."""
+    loaded = tiny_model(tmp_path / "model", dtype="bfloat16")
+    definition = catalog.read("trainers", name, TrainerDefinition).content
+    report = train(loaded, definition.with_overrides({"training.epochs": "1"}), pairs, seed=0, scratch=tmp_path / "a")
+    path = tmp_path / "a" / "adapter" / "adapter_model.safetensors"
+    if name == "full":
+        loaded.model.save_pretrained(tmp_path / "full")
+        path = tmp_path / "full" / "model.safetensors"
+    else:
+        assert report.adapter_bytes == path.stat().st_size
+    found = None
+    if name == "goodvibe":
+        chosen = store.read(tmp_path / "a" / "neurons.safetensors").selection
+        found = {module: neurons.cluster_count for module, neurons in chosen.items()}
+    shape = cost.Shape.from_config(loaded.model.config)
+    expected = cost.file_bytes(shape, definition.tuner, torch.bfloat16.itemsize, found)
+    assert _weights_bytes(path) == pytest.approx(expected, rel=0.01)
+    if name == "full":
+        assert report.adapter_bytes == expected
+    if name != "goodvibe":
+        (planned,), _ = plan.plan(str(tmp_path / "model"), (name,), plan.Workload(pairs=2, tokens_per_pair=16))
+        assert planned.adapter_bytes == expected
 
 
 def test_the_same_seed_trains_the_same_weights(tmp_path, pairs: list[Pair]):
