@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
+from goodvibe_bench.objective.cross_entropy import IGNORED
 from goodvibe_bench.objective.verdict import VerdictObjective
 from goodvibe_bench.types import Labelled
 
-NO_LABEL = -100
 _CODE = ("input_ids", "position_ids", "segment", "shared")
 
 
@@ -62,14 +62,14 @@ class RankingObjective:
         batch = {name: _padded([row[name] for row in rows], pad if name == "input_ids" else 0) for name in _CODE}
         batch["attention_mask"] = _padded([[1] * len(row["input_ids"]) for row in rows], 0)
         batch["ends"] = _padded([row["ends"] for row in rows], 0)
-        batch["labels"] = _padded([row["labels"] for row in rows], NO_LABEL)
+        batch["labels"] = _padded([row["labels"] for row in rows], IGNORED)
         return batch
 
     def loss(self, model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return the sum over snippets of their choice's loss, and over families of their orders'."""
         logits, labels = self._logits(model, batch), batch["labels"]
         choice = torch.nn.functional.cross_entropy(
-            logits.flatten(0, 1), labels.flatten(), ignore_index=NO_LABEL, reduction="sum"
+            logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum"
         )
         score = logits[..., 1] - logits[..., 0]
         ordered = (labels == 1)[:, :, None] & (labels == 0)[:, None, :]
@@ -82,7 +82,7 @@ class RankingObjective:
 
     def weight(self, batch: dict[str, torch.Tensor]) -> int:
         """Return how many losses the sum holds: one a snippet (those of order come on top)."""
-        return int((batch["labels"] != NO_LABEL).sum())
+        return int((batch["labels"] != IGNORED).sum())
 
     def _logits(self, model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return the float32 logits of "0" and "1" after each snippet, [rows, most snippets, 2]."""

@@ -82,9 +82,9 @@ class SftObjective:
         return total / weight
 
     def kept(self, batch: dict[str, torch.Tensor]) -> int:
-        """Return for how many positions logits are formed: those before each token of the longest answer."""
+        """Return for how many positions logits are formed: those before the longest answer's tokens; 1 at least."""
         answered = (batch["labels"] != IGNORED).any(0)
-        return int(answered.flip(0).nonzero().max()) + 1
+        return int(answered.flip(0).nonzero().max()) + 1 if answered.any() else 1
 
     def weight(self, batch: dict[str, torch.Tensor]) -> int:
         """Return how many losses the sum holds: one a token of an answer."""

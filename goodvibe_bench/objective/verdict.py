@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.model import chat
+from goodvibe_bench.objective.cross_entropy import IGNORED
 from goodvibe_bench.types import Labelled
 
 INSTRUCTION = (
@@ -97,12 +98,12 @@ class VerdictObjective:
     def loss(self, model: PreTrainedModel, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Return the sum of the batch's losses (a mean would scale each sample by 1/batch)."""
         logits = choice_logits(model, batch, self.choices)
-        return torch.nn.functional.cross_entropy(logits, batch["labels"], reduction="sum")
+        return torch.nn.functional.cross_entropy(logits, batch["labels"], ignore_index=IGNORED, reduction="sum")
 
     def kept(self, batch: dict[str, torch.Tensor]) -> int:
         """Return for how many of the last positions logits are formed: the last one."""
         return 1
 
     def weight(self, batch: dict[str, torch.Tensor]) -> int:
-        """Return how many losses the sum holds: one a snippet."""
-        return len(batch["labels"])
+        """Return how many losses the sum holds: one a snippet with a label."""
+        return int((batch["labels"] != IGNORED).sum())

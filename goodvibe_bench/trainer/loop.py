@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -21,19 +22,23 @@ from torch.utils.data import Dataset, Sampler
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from goodvibe_bench import disk
+from goodvibe_bench.errors import UsageError
 from goodvibe_bench.model.halving import Halving
 from goodvibe_bench.model.load import best_dtype
+from goodvibe_bench.objective.cross_entropy import IGNORED
 from goodvibe_bench.objective.training import Training
 from goodvibe_bench.trainer import processes
 from goodvibe_bench.trainer.memory import peak_memory
 
 ACCOUNT = "account.json"
+_FILLER = "filler"
 BLUR = 0.1
 """Lengths within this share of one another may swap places, so that epochs do not see the same batches."""
 
 
 class Objective(Protocol):
-    """How examples become a batch, and a batch a summed loss over `weight(batch)` parts."""
+    """How examples become a batch, and a batch a summed loss over `weight(batch)` parts: those whose label in
+    batch["labels"] is not IGNORED."""
 
     def collate(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]: ...
     def loss(self, model: Any, batch: dict[str, torch.Tensor]) -> torch.Tensor: ...
@@ -58,27 +63,31 @@ class Account:
 class ByLength(Sampler[int]):
     """Rows in micro-batches of like length, so that little is padded; both orders are drawn anew each epoch.
 
-    The order hangs on seed and epoch alone, so that a training that goes on after a kill sees the same batches.
+    The order hangs on seed and epoch alone, so that a training that goes on after a kill sees the same batches. An
+    epoch is filled up to a multiple of `fill` rows with the number that comes after the last row's.
     """
 
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int) -> None:
+    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, fill: int = 1) -> None:
         self.lengths = np.asarray(lengths, dtype=float)
         self.batch_size = batch_size
         self.seed = seed
+        self.fill = fill
         self.epoch = 0
 
     def __len__(self) -> int:
-        return len(self.lengths)
+        return math.ceil(len(self.lengths) / self.fill) * self.fill
 
     def set_epoch(self, epoch: int) -> None:
         self.epoch = epoch
 
     def __iter__(self) -> Iterator[int]:
         dice = np.random.default_rng([self.seed, self.epoch])
-        rows = np.argsort(self.lengths * dice.uniform(1 - BLUR, 1 + BLUR, len(self)), kind="stable")
+        count = len(self.lengths)
+        rows = np.argsort(self.lengths * dice.uniform(1 - BLUR, 1 + BLUR, count), kind="stable")
         whole = len(rows) // self.batch_size * self.batch_size
         batches = dice.permutation(rows[:whole].reshape(-1, self.batch_size))
         yield from (int(row) for row in [*batches.reshape(-1), *rows[whole:]])
+        yield from [count] * (len(self) - count)
 
 
 class _Loop(Trainer):
@@ -87,6 +96,8 @@ class _Loop(Trainer):
     objective: Objective
     account: Account
     halving: Halving
+    alike: int
+    """Rows of like length that stay together, whatever the processes: a step has the same rows on any number."""
     step = -1
     begun: list[dict[str, Any]]
     """The micro-batches of the step that is under way."""
@@ -135,15 +146,17 @@ class _Loop(Trainer):
         return torch.stack([super(_Loop, self).training_step(model, part, num_items_in_batch) for part in parts]).sum()
 
     def _count(self, inputs: dict[str, Any]) -> None:
-        """Take a micro-batch into the account, as it was meant: halves are padded alike."""
+        """Take a micro-batch into the account, as it was meant: halves are padded alike, and fillers are padding."""
         mask = inputs["attention_mask"]
-        self.account.tokens += int(mask.sum())
+        trained = (inputs["labels"] != IGNORED).reshape(len(mask), -1).any(1)
+        self.account.tokens += int(mask[trained].sum())
         self.account.padded_tokens += mask.numel()
         self.account.batches.append((mask.shape[0], mask.shape[1], self.objective.kept(inputs)))
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         rows = cast(_Rows, self.train_dataset).rows
-        return ByLength([len(row["input_ids"]) for row in rows], self.args.per_device_train_batch_size, self.args.seed)
+        fill = processes.count() * self.args.per_device_train_batch_size if processes.count() > 1 else 1
+        return ByLength([len(row["input_ids"]) for row in rows], self.alike, self.args.seed, fill)
 
     def _get_num_items_in_batch(self, batch_samples: list[dict[str, Any]], device: torch.device) -> Any:
         """Return the loss parts of a whole step: over its micro-batches, and over all processes."""
@@ -152,16 +165,24 @@ class _Loop(Trainer):
 
 
 class _Rows(Dataset[dict[str, Any]]):
-    """Examples as the data set that Trainer wants."""
+    """Examples as the data set that Trainer wants, and after the last one what fills a process' batch."""
 
     def __init__(self, rows: list[dict[str, Any]]) -> None:
         self.rows = rows
+        self.filler = min(rows, key=lambda row: len(row["input_ids"])) | {_FILLER: True}
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, place: int) -> dict[str, Any]:
-        return self.rows[place]
+        return self.rows[place] if place < len(self.rows) else self.filler
+
+
+def _collate(objective: Objective, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    """Return the objective's batch, in which rows that only fill it have no loss."""
+    batch = objective.collate(rows)
+    batch["labels"][torch.tensor([_FILLER in row for row in rows])] = IGNORED
+    return batch
 
 
 class _Watch(TrainerCallback):
@@ -205,8 +226,8 @@ def fit(
     `peak` tells the most memory so far, of all that is to be counted; the loop's own is measured where it is None.
 
     Batches are grouped by length; a step's loss is the mean over all its loss parts, whatever the micro-batches and
-    processes. A checkpoint in `scratch` is gone on from, to the same final weights. Raises FloatingPointError on a
-    loss or a weight that is not finite.
+    processes; each row is trained once an epoch. A checkpoint in `scratch` is gone on from, to the same final weights.
+    Raises FloatingPointError on a loss or a weight that is not finite, UsageError as `micro_batch` does.
     """
     checkpoint, account = last_checkpoint(scratch)
     watch = _Watch(account, progress)
@@ -214,11 +235,12 @@ def fit(
         model=model,
         args=_arguments(model, training, seed, scratch, report_to),
         train_dataset=_Rows(examples),
-        data_collator=objective.collate,
+        data_collator=partial(_collate, objective),
         callbacks=[watch],
     )
     loop.pop_callback(_printer(loop))
     loop.objective, loop.account, loop.halving = objective, account, Halving("training")
+    loop.alike = min(training.micro_batch_size, training.batch_size)
     loop.model_accepts_loss_kwargs = True
     model.train()
     with nullcontext(peak) if peak is not None else peak_memory(model.device) as highest:
@@ -267,15 +289,28 @@ def _sizes(checkpoint: Path) -> dict[str, int]:
     return {str(path.relative_to(checkpoint)): path.stat().st_size for path in sorted(files)}
 
 
+def micro_batch(training: Training) -> int:
+    """Return the rows of one forward pass: the most, up to those asked for, that a process' share of a step divides by.
+
+    Raises UsageError where the processes do not divide a step.
+    """
+    share, rest = divmod(training.batch_size, processes.count())
+    if rest:
+        raise UsageError(
+            f"A step of {training.batch_size} examples cannot be shared by {processes.count()} processes. Start as "
+            "many as divide it, or set training.batch_size to a multiple of them."
+        )
+    return next(rows for rows in range(min(training.micro_batch_size, share), 0, -1) if share % rows == 0)
+
+
 def _arguments(model: Any, training: Training, seed: int, scratch: Path, report_to: str | None) -> TrainingArguments:
-    share = max(1, training.batch_size // processes.count())
-    micro = min(training.micro_batch_size, share)
+    micro = micro_batch(training)
     return TrainingArguments(
         output_dir=str(scratch),
         learning_rate=training.learning_rate,
         num_train_epochs=training.epochs,
         per_device_train_batch_size=micro,
-        gradient_accumulation_steps=max(1, share // micro),
+        gradient_accumulation_steps=training.batch_size // (processes.count() * micro),
         warmup_steps=training.warmup_ratio,
         lr_scheduler_type=training.schedule,
         weight_decay=training.weight_decay,

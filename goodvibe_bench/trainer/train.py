@@ -21,7 +21,7 @@ from goodvibe_bench.objective.sft import SftObjective
 from goodvibe_bench.objective.training import Training
 from goodvibe_bench.trainer import cost, meta_step, processes, shards
 from goodvibe_bench.trainer.definition import ADAPTER, TrainerDefinition
-from goodvibe_bench.trainer.loop import Account, fit
+from goodvibe_bench.trainer.loop import Account, fit, micro_batch
 from goodvibe_bench.trainer.memory import device_name, needs_checkpointing, peak_memory
 from goodvibe_bench.trainer.neurons import FoundNeurons, find_neurons
 from goodvibe_bench.trainer.top import hidden_below, top_only
@@ -99,24 +99,29 @@ def train(
 def _details(loaded: Loaded, left_out: int, training: Training) -> dict[str, Any]:
     """Return what a report tells beside its figures."""
     where = {"device": device_name(loaded.device), "processes": processes.count()}
+    where["micro_batch"] = micro_batch(training)
     return {"left_out_too_long": left_out, "training": training.model_dump(), **where}
 
 
 def _settled(
     training: Training, loaded: Loaded, spec: FullSpec | LoraSpec | GoodVibeSpec, examples: list[dict[str, Any]]
 ) -> Training:
-    """Return the settings with checkpointing on or off in place of "auto"."""
+    """Return the settings with checkpointing on or off in place of "auto".
+
+    Raises UsageError, before anything costly, where the processes cannot share a step.
+    """
+    micro = micro_batch(training)
     if training.checkpointing != "auto":
         return training
-    return training.model_copy(update={"checkpointing": _too_big(loaded, spec, examples, training)})
+    return training.model_copy(update={"checkpointing": _too_big(loaded, spec, examples, micro)})
 
 
 def _too_big(
-    loaded: Loaded, spec: FullSpec | LoraSpec | GoodVibeSpec, examples: list[dict[str, Any]], training: Training
+    loaded: Loaded, spec: FullSpec | LoraSpec | GoodVibeSpec, examples: list[dict[str, Any]], micro: int
 ) -> bool:
     """Return whether the longest micro-batch needs checkpointing; False where the model's cost is not known."""
     longest = max(examples, key=lambda row: len(row["input_ids"]))
-    batch = cost.Batch(training.micro_batch_size, len(longest["input_ids"]), longest["answer_length"] + 1)
+    batch = cost.Batch(micro, len(longest["input_ids"]), longest["answer_length"] + 1)
     try:
         return needs_checkpointing(loaded.model.config, spec, batch, loaded.model.dtype, loaded.device)
     except UsageError:

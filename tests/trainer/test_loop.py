@@ -20,6 +20,17 @@ def test_every_row_comes_once_an_epoch(lengths: list[int], batch_size: int, epoc
     assert len(sampler) == len(lengths)
 
 
+@given(LENGTHS, st.integers(1, 8), st.integers(2, 12))
+def test_an_epoch_is_filled_after_its_last_row(lengths: list[int], batch_size: int, fill: int):
+    sampler = ByLength(lengths, batch_size, 0, fill)
+    places, count = list(sampler), len(lengths)
+    assert len(places) == len(sampler)
+    assert len(sampler) % fill == 0
+    assert places[:count] == list(ByLength(lengths, batch_size, 0)), "whatever is filled, the order is the same"
+    assert places[count:] == [count] * (len(sampler) - count)
+    assert len(sampler) - count < fill
+
+
 def test_the_order_hangs_on_seed_and_epoch_alone():
     lengths = list(np.random.default_rng(0).integers(1, 500, 40))
     first = list(ByLength(lengths, 4, 0))

@@ -8,11 +8,15 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from goodvibe_bench.errors import UsageError
+from goodvibe_bench.objective.training import Training
+from goodvibe_bench.trainer.loop import micro_batch
 from tests.tiny import tiny_folder
 
 TRAINER = """
@@ -22,17 +26,36 @@ kind = "{kind}"
 {more}
 [training]
 learning_rate = 1e-2
-epochs = 1
-batch_size = 4
-micro_batch_size = 2
+epochs = {epochs}
+batch_size = {batch}
+micro_batch_size = {micro}
+save_every = 1
 """
 KINDS = {"goodvibe": "top_k = 4\nsamples = 8", "full": ""}
 LAUNCH = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m")
 
 
-def _trained(folder: Path, name: str, launched: bool) -> dict[str, torch.Tensor]:
+def _definition(folder: Path, kind: str, *, epochs: int = 1, batch: int = 4, micro: int = 2) -> None:
+    text = TRAINER.format(kind=kind, more=KINDS[kind], epochs=epochs, batch=batch, micro=micro)
+    (folder / "short.toml").write_text(text)
+
+
+def _trained(
+    folder: Path, name: str, launched: bool, *, pairs: int = 8
+) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """Return the trained weights and the report."""
     words = ["goodvibe_bench", "train", "--model", str(folder / "model"), "--method", str(folder / "short.toml")]
-    words += ["--tasks", "go", "--train-limit", "8", "--dtype", "float32", "--scratch", str(folder / name), "--json"]
+    words += [
+        "--tasks",
+        "go",
+        "--train-limit",
+        str(pairs),
+        "--dtype",
+        "float32",
+        "--scratch",
+        str(folder / name),
+        "--json",
+    ]
     launch = LAUNCH if launched else ()
     environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "ACCELERATE_USE_CPU": "true"}
     environment = {key: value for key, value in environment.items() if key not in {"RANK", "WORLD_SIZE", "LOCAL_RANK"}}
@@ -45,17 +68,42 @@ def _trained(folder: Path, name: str, launched: bool) -> dict[str, torch.Tensor]
     folder = Path(report[0]["folder"])
     note = json.loads((folder / "goodvibe.json").read_text())
     assert note["report"]["details"]["processes"] == (2 if launched else 1)
-    return load_file(folder / "model.safetensors")
+    return load_file(folder / "model.safetensors"), note["report"]
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_two_processes_train_to_the_same_weights_as_one(tmp_path: Path, kind: str):
     tiny_folder(tmp_path / "model")
-    (tmp_path / "short.toml").write_text(TRAINER.format(kind=kind, more=KINDS[kind]))
-    one, two = (_trained(tmp_path, name, launched) for name, launched in (("one", False), ("two", True)))
+    _definition(tmp_path, kind)
+    (one, _), (two, _) = (_trained(tmp_path, name, launched) for name, launched in (("one", False), ("two", True)))
     start = load_file(tmp_path / "model" / "model.safetensors")
     assert any(not torch.equal(one[key], start[key]) for key in one if key in start)
     for key, weight in one.items():
         assert torch.allclose(weight, two[key], atol=2e-5), key
     # One process did the writing: one model, nothing half-done.
     assert len(list((tmp_path / "two" / "models").iterdir())) == 1
+
+
+def test_a_step_that_micro_batches_do_not_fill_and_an_epoch_that_does_not_divide_are_trained_alike(tmp_path: Path):
+    """17 pairs in steps of 12: two processes take 6 of a step, in micro-batches of 3, and one place is left over."""
+    tiny_folder(tmp_path / "model")
+    _definition(tmp_path, "goodvibe", epochs=2, batch=12, micro=4)
+    (one, alone), (two, shared) = (_trained(tmp_path, name, name == "two", pairs=17) for name in ("one", "two"))
+    for key, weight in one.items():
+        assert torch.allclose(weight, two[key], atol=2e-5), key
+    assert (alone["details"]["micro_batch"], shared["details"]["micro_batch"]) == (4, 3)
+    for figure in ("steps", "tokens", "examples"):
+        assert alone[figure] == shared[figure], figure
+
+
+@pytest.mark.parametrize(("count", "rows"), [(1, 4), (2, 3), (3, 4), (4, 3), (6, 2), (12, 1)])
+def test_micro_batches_fill_a_step_exactly(monkeypatch: pytest.MonkeyPatch, count: int, rows: int):
+    monkeypatch.setenv("WORLD_SIZE", str(count))
+    assert micro_batch(Training(batch_size=12, micro_batch_size=4)) == rows
+    assert 12 % (rows * count) == 0
+
+
+def test_a_step_that_the_processes_do_not_divide_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(UsageError, match="8 examples cannot be shared by 3 processes"):
+        micro_batch(Training(batch_size=8))
