@@ -305,7 +305,7 @@ def micro_batch(training: Training) -> int:
 
 def _arguments(model: Any, training: Training, seed: int, scratch: Path, report_to: str | None) -> TrainingArguments:
     micro = micro_batch(training)
-    return TrainingArguments(
+    words = TrainingArguments(
         output_dir=str(scratch),
         learning_rate=training.learning_rate,
         num_train_epochs=training.epochs,
@@ -329,6 +329,10 @@ def _arguments(model: Any, training: Training, seed: int, scratch: Path, report_
         data_seed=seed,
         dataloader_pin_memory=model.device.type == "cuda",
     )
+    # One process trains on one device: with more in sight Trainer would wrap the model in DataParallel, whose replicas
+    # get a part each of every tensor, of the places with logits too.
+    words._n_gpu = min(words.n_gpu, 1)
+    return words
 
 
 def _trains_all(model: Any) -> bool:

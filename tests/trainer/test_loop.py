@@ -1,8 +1,14 @@
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
+import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goodvibe_bench.trainer.loop import ByLength
+from goodvibe_bench.objective.training import Training
+from goodvibe_bench.trainer.loop import ByLength, _arguments
 
 LENGTHS = st.lists(st.integers(1, 1000), min_size=1, max_size=60)
 
@@ -53,3 +59,9 @@ def test_the_same_rows_do_not_always_meet():
     later = ByLength(lengths, 4, 0)
     later.set_epoch(1)
     assert not first & {frozenset(batch) for batch in _batches(later)}
+
+
+def test_several_devices_without_a_launcher_are_one_device(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 4)
+    model = SimpleNamespace(parameters=lambda: iter([torch.zeros(1)]), device=torch.device("cuda"))
+    assert _arguments(model, Training(batch_size=8, micro_batch_size=4), 0, tmp_path, None).n_gpu == 1
