@@ -29,7 +29,7 @@ def is_sharded(model: Any) -> bool:
 
 @torch.no_grad()
 def gather(model: Any, *, keep: bool) -> None:
-    """Put whole weights on the CPU in place of the spread ones, where `keep`; every process must call it.
+    """Put the whole model on the CPU in place of the spread one, where `keep`; every process must call it.
 
     The others keep their parts: one copy of the model is enough to save it. Weights that two modules share stay shared.
     What is kept is a plain model again, with no module that would spread its weights at the next pass.
@@ -45,8 +45,10 @@ def gather(model: Any, *, keep: bool) -> None:
                 one = nn.Parameter(whole.cpu(), requires_grad=weight.requires_grad)
                 for module, name in users:
                     module._parameters[name] = one
-    for module in model.modules() if keep else ():
-        _make_plain(module)
+    if keep:
+        for module in model.modules():
+            _make_plain(module)
+        model.cpu()  # buffers too, which nobody spread: GoodVibe's rows are looked up beside the weights
 
 
 def _make_plain(module: Any) -> None:

@@ -8,9 +8,13 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.trainer import shards
+from goodvibe_bench.tuner.goodvibe import GoodVibeLinear
 from tests.tiny import tiny_folder
 
 
@@ -36,6 +40,17 @@ def test_sharded_training_ends_with_the_weights_of_training_whole(tmp_path: Path
     assert found["kind"] == "LlamaForCausalLM"
     assert found["logits"] < 1e-3
     assert found["saved"] == ["LlamaForCausalLM"]
+
+
+def test_what_was_put_together_lies_in_one_place():
+    """Only weights are spread; on accelerators GoodVibe's rows stay there. Fake tensors tell places without one."""
+    layer = GoodVibeLinear(nn.Linear(6, 8))
+    layer.add("default", torch.tensor([1, 5, 6]), torch.tensor([0, 1, 0]), 2)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        for buffers in (layer.goodvibe_rows, layer.goodvibe_clusters):
+            buffers["default"] = torch.empty(3, dtype=torch.int64, device="cuda")
+        shards.gather(layer, keep=True)
+        assert {tensor.device.type for tensor in (*layer.buffers(), *layer.parameters(), layer.delta())} == {"cpu"}
 
 
 @pytest.mark.parametrize(("version", "refused"), [("1", True), (None, True), ("2", False)])
