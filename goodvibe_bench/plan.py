@@ -13,6 +13,7 @@ from pydantic import Field
 
 from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError, nearest
+from goodvibe_bench.model import known_as
 from goodvibe_bench.trainer.definition import TrainerDefinition
 from goodvibe_bench.tuner.spec import FullSpec, GoodVibeSpec, LoraSpec, TunerSpec
 from goodvibe_bench.types import PROJECTIONS, Noun
@@ -174,7 +175,7 @@ def _plan(config: Any, model: str, name: str, definition: TrainerDefinition, wor
     from goodvibe_bench.trainer import cost, meta_step
 
     spec, shape, dtype = definition.tuner, cost.Shape.from_config(config), getattr(torch, work.dtype)
-    checkpointing = definition.training_for(model).checkpointing is True
+    checkpointing = definition.training_for(known_as(model)).checkpointing is True
     length, tokens = work.tokens_per_pair, work.pairs * work.tokens_per_pair * work.epochs
     kept = work.answer_tokens + 1 if work.answer_tokens else length
     full, rest = divmod(work.pairs, work.micro_batch)

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from goodvibe_bench import catalog, disk, publishing, types
 from goodvibe_bench.errors import UsageError
-from goodvibe_bench.model import locate
+from goodvibe_bench.model import known_as, locate
 from goodvibe_bench.request import Request, Show
 from goodvibe_bench.result import share, store
 from goodvibe_bench.trainer import processes
@@ -136,7 +136,7 @@ def _train_into(
 def _train_key(
     request: Request, trainer: catalog.Definition[TrainerDefinition], base: types.Model, pairs: Sequence[Pair]
 ) -> str:
-    trained_with = trainer.content.training_for(request.model).model_dump()
+    trained_with = trainer.content.training_for(known_as(request.model)).model_dump()
     spec = trainer.content.model_dump(mode="json", exclude={"description", "training", "presets"})
     code = catalog.code_digest("model", "neuron", "objective", "tuner", "trainer")
     libraries = catalog.versions(*catalog.MODEL_LIBRARIES, "peft", "accelerate")

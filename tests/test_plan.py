@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ import pytest
 from goodvibe_bench import catalog, plan
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.plan import Workload
+from goodvibe_bench.trainer.definition import TrainerDefinition
 from tests.conftest import Call
 from tests.tiny import tiny_folder
 
@@ -60,6 +62,15 @@ def test_a_local_folder_needs_its_config_only(tmp_path: Path) -> None:
     (found,), _ = plan.plan(str(folder), ("full",), Workload(pairs=3, tokens_per_pair=16, micro_batch=2))
     assert found.trainable_parameters == found.total_parameters > 0
     assert found.paper_millions is None
+
+
+def test_a_folder_has_the_preset_of_its_own_name(tmp_path: Path) -> None:
+    folder, work = tiny_folder(tmp_path / "tiny"), Workload(pairs=2, tokens_per_pair=16)
+    lora = catalog.read("trainers", "lora", TrainerDefinition)
+    presets = {"tiny": {"checkpointing": True}}
+    changed = replace(lora, content=lora.content.model_copy(update={"presets": presets}))
+    (without, found), _ = plan.plan(str(folder), ("lora", "lora"), work, [lora, changed])
+    assert found.training_flops > without.training_flops
 
 
 def test_an_answer_longer_than_its_example_is_refused() -> None:

@@ -63,6 +63,20 @@ def test_a_report_that_was_changed_on_the_disk_is_trained_anew(request_: Request
     assert again.report.trainable_parameters == whole["report"]["trainable_parameters"]
 
 
+def test_a_folders_model_is_trained_anew_once_its_preset_changes(request_: Request):
+    """Presets go by a folder's own name, wherever it lies."""
+    short = request_.model_copy(update={"methods": request_.methods[1:], "train_limit": 2})
+    made = []
+    for rate in (1e-3, 1e-4, 1e-3):
+        text = TRAINER.format(scope="joint") + f"[presets.model]\nlearning_rate = {rate}\n"
+        Path(short.methods[0]).write_text(text)
+        (trained,) = train_only(short, Show(quiet=True))
+        assert trained.report is not None
+        assert trained.report.details["training"]["learning_rate"] == rate
+        made.append(trained.name)
+    assert made[0] == made[2] != made[1]
+
+
 def test_a_train_limit_caps_the_pairs_of_each_task(request_: Request):
     capped = request_.model_copy(update={"train_limit": 3, "methods": request_.methods[1:]})
     result, _ = run(capped, Show(quiet=True))[0]

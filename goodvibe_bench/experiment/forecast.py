@@ -15,6 +15,7 @@ from goodvibe_bench.experiment.devices import Device
 from goodvibe_bench.experiment.grid import Cell
 from goodvibe_bench.experiment.measured import Rate, Rates
 from goodvibe_bench.generating import AUTO
+from goodvibe_bench.model import known_as
 from goodvibe_bench.plan import Plan, Workload
 from goodvibe_bench.request import Request
 from goodvibe_bench.run import read_trainers
@@ -105,7 +106,7 @@ def _amount(request: Request, known: dict[str, Task]) -> Amount:
             letters += round(fewer * PAPER_TOKENS * LETTERS_PER_TOKEN)
     tokens = max(16, round(letters / LETTERS_PER_TOKEN / pairs)) if pairs else PAPER_TOKENS
     (trainer,) = read_trainers(request.methods, request.overrides)
-    training = trainer.content.training_for(request.model)
+    training = trainer.content.training_for(known_as(request.model))
     words = {"pairs": max(1, pairs), "tokens_per_pair": tokens, "epochs": max(1, math.ceil(training.epochs))}
     dtype: Any = "bfloat16" if request.dtype == AUTO else request.dtype  # what an accelerator is quick in
     work = Workload(**words, micro_batch=training.micro_batch_size, dtype=dtype)
@@ -118,7 +119,7 @@ def _plan(request: Request, work: Workload, known: dict[str, Plan], *, checkpoin
     With `checkpointing` a trainer that leaves it to the memory at hand has it, as a run would.
     """
     (trainer,) = read_trainers(request.methods, request.overrides)
-    if checkpointing and trainer.content.training_for(request.model).checkpointing == "auto":
+    if checkpointing and trainer.content.training_for(known_as(request.model)).checkpointing == "auto":
         trainer = replace(trainer, content=trainer.content.with_overrides({"training.checkpointing": "true"}))
     key = f"{request.model} {trainer.digest} {trainer.content.training.checkpointing} {work.model_dump_json()}"
     if key not in known:

@@ -51,6 +51,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("GOODVIBE_BENCH_CACHE", "~/.cache/goodvibe-bench")).expanduser()
 
 
+def known_as(name: str) -> str:
+    """Return what the model `name` is called in results and in trainers' presets: a folder by its own name."""
+    folder = Path(name).expanduser()
+    return (folder.name or str(folder)) if name not in CARRIED and folder.exists() else name
+
+
 def locate(name: str, revision: str | None = None) -> Source:
     """Return where the model `name` lies, fetching or converting it first where needed.
 
@@ -60,7 +66,7 @@ def locate(name: str, revision: str | None = None) -> Source:
         return Source(name, _convert(name, CARRIED[name]), None)
     folder = Path(name).expanduser()
     if folder.exists():
-        return Source(folder.name or str(folder), _checked(folder), None)
+        return Source(known_as(name), _checked(folder), None)
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise UsageError(
             f"Model {name!r} is no folder here, no carried model and no hub id (owner/name). "

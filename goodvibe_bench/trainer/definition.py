@@ -34,7 +34,7 @@ class TrainerDefinition(Noun):
     """Per model name, training values that replace those above: a small model wants another learning rate."""
 
     def training_for(self, model: str) -> Training:
-        """Return the hyper-parameters for the model of that name."""
+        """Return the hyper-parameters for the model that is known by that name (model.known_as)."""
         return Training.model_validate(self.training.model_dump() | self.presets.get(model, {}))
 
     def with_overrides(self, overrides: dict[str, str]) -> "TrainerDefinition":
