@@ -174,7 +174,7 @@ def _plan(config: Any, model: str, name: str, definition: TrainerDefinition, wor
 
     from goodvibe_bench.trainer import cost, meta_step
 
-    spec, shape, dtype = definition.tuner, cost.Shape.from_config(config), getattr(torch, work.dtype)
+    spec, shape, dtype = definition.tuner, cost.Shape.from_config(config, definition.tuner), getattr(torch, work.dtype)
     checkpointing = definition.training_for(known_as(model)).checkpointing is True
     length, tokens = work.tokens_per_pair, work.pairs * work.tokens_per_pair * work.epochs
     kept = work.answer_tokens + 1 if work.answer_tokens else length
@@ -210,7 +210,7 @@ def _ratio(config: Any, spec: TunerSpec) -> float | None:
     if isinstance(spec, LoraSpec | GoodVibeSpec) and spec.top_layers:
         spec = spec.model_copy(update={"top_layers": min(spec.top_layers, max(1, few.num_hidden_layers // 2))})
     batch = cost.Batch(1, _COUNTED_TOKENS, _COUNTED_TOKENS)
-    analytic = cost.training(cost.Shape.from_config(few), spec, [batch], distinct=[batch]).total
+    analytic = cost.training(cost.Shape.from_config(few, spec), spec, [batch], distinct=[batch]).total
     return meta_step.counted(few, spec, batch) / analytic
 
 

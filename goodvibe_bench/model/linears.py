@@ -4,7 +4,7 @@ import re
 
 from torch import nn
 
-from goodvibe_bench.errors import UsageError
+from goodvibe_bench.errors import UsageError, nearest
 from goodvibe_bench.types import PROJECTIONS
 
 _OUTSIDE = re.compile(r"(^|\.)(lm_head|embed\w*|score|\w*vision\w*|\w*visual\w*|\w*audio\w*|\w*projector\w*)(\.|$)")
@@ -20,7 +20,8 @@ def target_linears(
     `top_layers` keeps those of the last decoder layers only.
 
     The LM head and vision or audio towers are never among them (paths are matched, since Gemma3's tower has the
-    same leaf names). Raises UsageError for fused mixture-of-experts weights and where nothing matches.
+    same leaf names). Raises UsageError for fused mixture-of-experts weights, and for a projection that no layer is
+    named by.
     """
     experts = [name for name, weight in model.named_parameters() if weight.dim() == 3 and "expert" in name]
     if experts:
@@ -28,19 +29,41 @@ def target_linears(
             f"This model is a mixture of experts whose weights are fused tensors ({experts[0]}), which row-wise "
             "tuning cannot select from. Use a dense model, or --method full."
         )
-    found = {
+    linears = {
         name: module
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and name.rpartition(".")[2] in projections and not _OUTSIDE.search(name)
+        if isinstance(module, nn.Linear) and not _OUTSIDE.search(name)
     }
+    _check_names(model, projections, {name.rpartition(".")[2] for name in linears})
+    found = {name: module for name, module in linears.items() if name.rpartition(".")[2] in projections}
     if top_layers is not None:
         depth = max((layer_index(name) for name in found), default=0) + 1
         found = {name: module for name, module in found.items() if layer_index(name) >= depth - top_layers}
-    if not found:
-        raise UsageError(
-            f"No linear layer named {', '.join(projections)} in a {type(model).__name__}; nothing to tune there."
-        )
     return found
+
+
+def _check_names(model: nn.Module, projections: tuple[str, ...], names: set[str]) -> None:
+    missing = [name for name in projections if name not in names]
+    if missing or not projections:
+        valid = sorted(names)
+        hint = nearest(missing[0], valid) if len(missing) == 1 else ""
+        raise UsageError(
+            f"A {type(model).__name__} has no linear layer named {', '.join(map(repr, missing))}. {hint}".strip()
+            + f" Its layers are named {', '.join(valid) or 'otherwise'}: name those to tune in tuner.projections, or "
+            "use --method full."
+        )
+
+
+def block_weights(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Return by name the weights of two or more dimensions in the text decoder's numbered layers.
+
+    Of a dense model those are its target layers'; a mixture of experts has its experts' and routers' among them.
+    """
+    return {
+        name: weight
+        for name, weight in model.named_parameters()
+        if weight.dim() > 1 and _LAYER.search(name) and not _OUTSIDE.search(name)
+    }
 
 
 def layer_index(path: str) -> int:

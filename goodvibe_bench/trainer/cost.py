@@ -12,7 +12,7 @@ from typing import Any
 from transformers import AutoModelForCausalLM
 
 from goodvibe_bench.errors import UsageError
-from goodvibe_bench.model.linears import layer_index, parameter_count
+from goodvibe_bench.model.linears import block_weights, layer_index, parameter_count
 from goodvibe_bench.model.meta import on_meta
 from goodvibe_bench.tuner.spec import FullSpec, GoodVibeSpec, LoraSpec, TunerSpec
 from goodvibe_bench.types import PROJECTIONS
@@ -48,10 +48,11 @@ class Shape:
     """Of the whole model, a vision tower included, tied ones once."""
 
     @classmethod
-    def from_config(cls, config: Any) -> "Shape":
+    def from_config(cls, config: Any, spec: TunerSpec | None = None) -> "Shape":
         """Return the shape of the text decoder that a transformers config describes.
 
-        Raises UsageError for a mixture of experts and for a config without the usual names.
+        Raises UsageError for a mixture of experts, for a config without the usual names, for layers that are not the
+        usual seven (fused or apart), and where `spec` tunes others than those seven.
         """
         text = config.get_text_config()
         if any(getattr(text, name, None) for name in ("num_experts", "num_local_experts", "n_routed_experts")):
@@ -61,7 +62,8 @@ class Shape:
         if missing:
             raise UsageError(f"The config of a {text.model_type} has no {', '.join(missing)}; no cost can be told.")
         heads = text.num_attention_heads
-        return cls(
+        model = on_meta(AutoModelForCausalLM, config)
+        shape = cls(
             hidden=text.hidden_size,
             intermediate=text.intermediate_size,
             layers=text.num_hidden_layers,
@@ -69,8 +71,13 @@ class Shape:
             kv_heads=getattr(text, "num_key_value_heads", None) or heads,
             head_dim=getattr(text, "head_dim", None) or text.hidden_size // heads,
             vocab=text.vocab_size,
-            parameters=parameter_count(on_meta(AutoModelForCausalLM, config)),
+            parameters=parameter_count(model),
         )
+        others = [name for name in getattr(spec, "projections", ()) if name not in shape.linears]
+        if others or sum(weight.numel() for weight in block_weights(model).values()) != shape.block * shape.layers:
+            what = f"tuned layers {', '.join(others)}" if others else "layers"
+            raise UsageError(f"The {what} of a {text.model_type} are not the usual seven; no cost can be told.")
+        return shape
 
     @property
     def linears(self) -> dict[str, tuple[int, int]]:
@@ -83,7 +90,12 @@ class Shape:
     @property
     def multiplied(self) -> int:
         """N: weights that every token is multiplied with, the blocks' linear layers and the LM head."""
-        return self.layers * sum(din * dout for din, dout in self.linears.values()) + self.hidden * self.vocab
+        return self.layers * self.block + self.hidden * self.vocab
+
+    @property
+    def block(self) -> int:
+        """Weights of one block's seven linear layers."""
+        return sum(din * dout for din, dout in self.linears.values())
 
 
 @dataclass(frozen=True)
@@ -130,7 +142,7 @@ def widths(shape: Shape, spec: TunerSpec, clusters: Clusters | None = None) -> l
         for path, count in clusters.items():
             known[layer_index(path)][path.rpartition(".")[2]] = count
         return known
-    each = {name: _width(spec, shape.linears[name][1]) for name in spec.projections if name in shape.linears}
+    each = {name: _width(spec, shape.linears[name][1]) for name in spec.projections}
     return [each if layer >= first_trained(shape, spec) else {} for layer in range(shape.layers)]
 
 
@@ -224,7 +236,7 @@ def attribution(shape: Shape, spec: TunerSpec, batches: Sequence[Batch]) -> Cost
 
 def _block_forward(shape: Shape, batch: Batch) -> int:
     attention = 4 * batch.rows * shape.heads * batch.length**2 * shape.head_dim
-    return attention + 2 * batch.rows * batch.length * sum(din * dout for din, dout in shape.linears.values())
+    return attention + 2 * batch.rows * batch.length * shape.block
 
 
 def _block(

@@ -25,7 +25,7 @@ def counted(config: Any, spec: TunerSpec, batch: Batch, *, clusters: Clusters | 
     """
     if spec.kind == "none":
         return 0
-    shape = Shape.from_config(config)
+    shape = Shape.from_config(config, spec)
     start = first_trained(shape, spec)
     step = Step(config, shape, spec, batch, clusters)
     with FlopCounterMode(display=False) as counter:
@@ -71,7 +71,7 @@ def peak_memory(
     Blocks are taken to be alike from the second on; with checkpointing, each block's input and one block in full. For
     `full` in bfloat16, `weights` stands for the copies that autocast makes.
     """
-    shape, size = Shape.from_config(config), dtype.itemsize
+    shape, size = Shape.from_config(config, spec), dtype.itemsize
     if spec.kind == "none":
         return Memory(size * shape.parameters, 0, 0, 0)
     depth = shape.layers - first_trained(shape, spec)
@@ -106,7 +106,7 @@ class Step:
             self.model = model.requires_grad_(True)
         else:
             each = widths(shape, spec, clusters)[shape.layers - depth :]
-            chosen = _selection(model, each, spec.top_k) if isinstance(spec, GoodVibeSpec) else None
+            chosen = _selection(model, each, spec) if isinstance(spec, GoodVibeSpec) else None
             self.model = attach(model, spec, chosen).model
         hidden = torch.empty(batch.rows, batch.length, shape.hidden, dtype=dtype, device="meta")
         self.words = {"inputs_embeds": hidden} if start else {"input_ids": _ids(batch)}
@@ -136,13 +136,13 @@ class Step:
         return sum(storage.nbytes() for storage in kept.values())
 
 
-def _selection(model: Any, each: list[dict[str, int]], top_k: int) -> Selection:
+def _selection(model: Any, each: list[dict[str, int]], spec: GoodVibeSpec) -> Selection:
     """Return made-up rows of the right shapes."""
     found = {}
-    for path, layer in target_linears(model).items():
+    for path, layer in target_linears(model, spec.projections).items():
         width = each[layer_index(path)].get(path.rpartition(".")[2], 0)
         if width:
-            rows = torch.arange(min(top_k, layer.out_features))
+            rows = torch.arange(min(spec.top_k, layer.out_features))
             found[path] = Neurons(rows, torch.zeros(len(rows)), rows % width, float("nan"))
     return found
 

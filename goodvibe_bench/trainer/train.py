@@ -213,7 +213,7 @@ def _flops(
     None for a model whose cost is not known from its shapes.
     """
     try:
-        shape = cost.Shape.from_config(config)
+        shape = cost.Shape.from_config(config, spec)
     except UsageError:
         return None
     clusters = {path: neurons.cluster_count for path, neurons in found.selection.items()} if found else None

