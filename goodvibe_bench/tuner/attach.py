@@ -61,7 +61,7 @@ def fold(attached: Attached) -> tuple[Any, float]:
     return model.eval(), (lost / moved) ** 0.5 if moved else 0.0
 
 
-def _updates(attached: Attached) -> Iterator[tuple[nn.Parameter, torch.Tensor, torch.Tensor]]:
+def _updates(attached: Attached) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
     """Yield every tuned layer's weight, and what it was before and is after, both in float32, [d_out, d_in]."""
     if isinstance(attached.spec, FullSpec):
         for name, weight in block_weights(attached.model).items():

@@ -1,10 +1,26 @@
 """What can be said about a tuner in a definition file: its kind and hyper-parameters. No torch in here."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from goodvibe_bench.types import PROJECTIONS, Noun
+
+
+def _as_range(value: Any) -> Any:
+    """Return "none" as None and a number as the range of it alone; ranges and faults as they are."""
+    if value == "none":
+        return None
+    return (value, value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _checked_range(span: tuple[int, int]) -> tuple[int, int]:
+    low, high = span
+    if not 2 <= low <= high:
+        raise ValueError(
+            f'clusters are a number or a range [low, high] with 2 <= low <= high, or "none", not [{low}, {high}]'
+        )
+    return span
 
 
 class NoneSpec(Noun):
@@ -48,11 +64,13 @@ class GoodVibeSpec(Noun):
     """Attribution stops early once two halves of what it read agree on this share of the selected rows."""
     features: Literal["profile", "importance", "profile_normalised"] = "profile"
     """What k-means clusters: a row's per-sample scores, their mean, or the scores at unit length."""
-    clusters: Annotated[tuple[int, int] | None, BeforeValidator(lambda value: None if value == "none" else value)] = (
+    clusters: Annotated[
+        Annotated[tuple[int, int], AfterValidator(_checked_range)] | None, BeforeValidator(_as_range)
+    ] = (
         2,
         8,
     )
-    """Inclusive range of k-means' k, of which the best silhouette wins; "none" updates every row on its own."""
+    """Inclusive range of k-means' k, of which the best silhouette wins, or one k; "none" updates every row alone."""
     min_silhouette: float = Field(default=0.05, ge=-1, le=1)
     """Below it clustering is skipped (section 5.1)."""
     on_low_silhouette: Literal["independent", "single", "freeze"] = "independent"

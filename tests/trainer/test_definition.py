@@ -14,7 +14,7 @@ def test_an_override_wins_over_a_preset():
     assert changed.training_for("another").learning_rate == 5e-4
 
 
-@pytest.mark.parametrize(("text", "value"), [("[4, 5]", [4, 5]), ("none", None)])
+@pytest.mark.parametrize(("text", "value"), [("[4, 5]", [4, 5]), ("4", [4, 4]), ("none", None)])
 def test_lists_and_words_are_read_as_toml_reads_them(text: str, value: object):
     changed = _read("goodvibe").with_overrides({"tuner.clusters": text})
     assert changed.model_dump(mode="json")["tuner"]["clusters"] == value
@@ -23,6 +23,12 @@ def test_lists_and_words_are_read_as_toml_reads_them(text: str, value: object):
 def test_a_value_that_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="clusters"):
         _read("goodvibe").with_overrides({"tuner.clusters": "3,3"})
+
+
+@pytest.mark.parametrize("text", ["[8, 2]", "[1, 1]", "[0, 3]", "[-1, 3]", "1", "0", "true", "2.5"])
+def test_clusters_that_group_nothing_are_refused_before_anything_is_read(text: str):
+    with pytest.raises(ValueError, match="clusters"):
+        _read("goodvibe").with_overrides({"tuner.clusters": text})
 
 
 def test_keys_that_a_trainer_lacks_are_left_out():
