@@ -8,7 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -96,8 +96,7 @@ class _Loop(Trainer):
     objective: Objective
     account: Account
     halving: Halving
-    alike: int
-    """Rows of like length that stay together, whatever the processes: a step has the same rows on any number."""
+    order: ByLength
     step = -1
     begun: list[dict[str, Any]]
     """The micro-batches of the step that is under way."""
@@ -154,14 +153,19 @@ class _Loop(Trainer):
         self.account.batches.append((mask.shape[0], mask.shape[1], self.objective.kept(inputs)))
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
-        rows = cast(_Rows, self.train_dataset).rows
-        fill = processes.count() * self.args.per_device_train_batch_size if processes.count() > 1 else 1
-        return ByLength([len(row["input_ids"]) for row in rows], self.alike, self.args.seed, fill)
+        return self.order
 
     def _get_num_items_in_batch(self, batch_samples: list[dict[str, Any]], device: torch.device) -> Any:
         """Return the loss parts of a whole step: over its micro-batches, and over all processes."""
         count = torch.tensor(sum(self.objective.weight(batch) for batch in batch_samples), device=device)
         return cast(torch.Tensor, self.accelerator.gather(count)).sum()
+
+
+def _order(examples: list[dict[str, Any]], training: Training, seed: int) -> ByLength:
+    """Return the order of the examples: the same whatever the processes, so that a step has the same on any number."""
+    alike = min(training.micro_batch_size, training.batch_size)
+    fill = processes.count() * micro_batch(training) if processes.count() > 1 else 1
+    return ByLength([len(row["input_ids"]) for row in examples], alike, seed, fill)
 
 
 class _Rows(Dataset[dict[str, Any]]):
@@ -186,12 +190,27 @@ def _collate(objective: Objective, rows: list[dict[str, Any]]) -> dict[str, torc
 
 
 class _Watch(TrainerCallback):
-    """Reports each step's loss, stops at one that is not finite, and keeps the account with checkpoints."""
+    """Reports each step's loss, stops at one that is not finite, and keeps the account with checkpoints.
 
-    def __init__(self, account: Account, progress: Callable[[int, int, float], None]) -> None:
+    It also has the rows' order follow the epochs.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        order: ByLength,
+        progress: Callable[[int, int, float], None],
+        peak: Callable[[], int],
+    ) -> None:
         self.account = account
+        self.order = order
         self.progress = progress
+        self.peak = peak
         self.started = time.monotonic() - account.seconds
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Tell the order its epoch: where several processes go on within one, Trainer does not reach it."""
+        self.order.set_epoch(int(state.epoch or 0))
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **_: Any) -> None:
         if logs and "loss" in logs:
@@ -202,11 +221,13 @@ class _Watch(TrainerCallback):
             self.progress(state.global_step, state.max_steps, loss)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-        """Write the account last: a checkpoint without it was cut off while it was written."""
+        """Write the account, of all processes, last: a checkpoint without it was cut off while it was written."""
         self.account.seconds = time.monotonic() - self.started
+        self.account.peak_memory_bytes = max(self.account.peak_memory_bytes, self.peak())
+        whole = _gathered(self.account)
         path = Path(args.output_dir) / f"checkpoint-{state.global_step}" / ACCOUNT
         if state.is_world_process_zero:
-            disk.write_text(path, json.dumps(asdict(self.account) | {"files": _sizes(path.parent)}))
+            disk.write_text(path, json.dumps(asdict(whole) | {"files": _sizes(path.parent)}))
 
 
 def fit(
@@ -229,8 +250,31 @@ def fit(
     processes; each row is trained once an epoch. A checkpoint in `scratch` is gone on from, to the same final weights.
     Raises FloatingPointError on a loss or a weight that is not finite, UsageError as `micro_batch` does.
     """
+    with nullcontext(peak) if peak is not None else peak_memory(model.device) as highest:
+        account = _run(model, objective, examples, training, seed, scratch, progress, report_to, highest)
+    model.eval()
+    if not all(_finite(weight) for weight in model.parameters() if weight.requires_grad):
+        raise _diverged("the last step left weights that are no numbers")
+    return _gathered(account)
+
+
+def _run(
+    model: Any,
+    objective: Objective,
+    examples: list[dict[str, Any]],
+    training: Training,
+    seed: int,
+    scratch: Path,
+    progress: Callable[[int, int, float], None],
+    report_to: str | None,
+    peak: Callable[[], int],
+) -> Account:
+    """Run the steps that are left, and return this process' account; what came before the start is the first one's."""
     checkpoint, account = last_checkpoint(scratch)
-    watch = _Watch(account, progress)
+    if not processes.is_first():
+        account.tokens, account.padded_tokens, account.batches = 0, 0, []
+    order = _order(examples, training, seed)
+    watch = _Watch(account, order, progress, peak)
     loop = _Loop(
         model=model,
         args=_arguments(model, training, seed, scratch, report_to),
@@ -240,18 +284,13 @@ def fit(
     )
     loop.pop_callback(_printer(loop))
     loop.objective, loop.account, loop.halving = objective, account, Halving("training")
-    loop.alike = min(training.micro_batch_size, training.batch_size)
+    loop.order = order
     loop.model_accepts_loss_kwargs = True
     model.train()
-    with nullcontext(peak) if peak is not None else peak_memory(model.device) as highest:
-        done = loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    model.eval()
-    if not all(_finite(weight) for weight in model.parameters() if weight.requires_grad):
-        raise _diverged("the last step left weights that are no numbers")
-    _gather(account)
+    done = loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     account.seconds = time.monotonic() - watch.started
     account.steps = int(done.global_step)
-    account.peak_memory_bytes = max(account.peak_memory_bytes, highest())
+    account.peak_memory_bytes = max(account.peak_memory_bytes, peak())
     return account
 
 
@@ -264,13 +303,17 @@ def _finite(weight: Any) -> bool:
     return bool(torch.isfinite(own).all())
 
 
-def _gather(account: Account) -> None:
-    """Add what the other processes saw to the account."""
-    if processes.count() > 1:
-        seen = gather_object([(account.tokens, account.padded_tokens, account.batches)])
-        account.tokens = sum(tokens for tokens, _, _ in seen)
-        account.padded_tokens = sum(padded for _, padded, _ in seen)
-        account.batches = [batch for _, _, batches in seen for batch in batches]
+def _gathered(account: Account) -> Account:
+    """Return the account with what the other processes saw; every process must call it."""
+    if processes.count() == 1:
+        return account
+    seen = gather_object([(account.tokens, account.padded_tokens, account.batches)])
+    return replace(
+        account,
+        tokens=sum(tokens for tokens, _, _ in seen),
+        padded_tokens=sum(padded for _, padded, _ in seen),
+        batches=[batch for _, _, batches in seen for batch in batches],
+    )
 
 
 def last_checkpoint(scratch: Path) -> tuple[Path | None, Account]:

@@ -96,6 +96,26 @@ def test_a_step_that_micro_batches_do_not_fill_and_an_epoch_that_does_not_divide
         assert alone[figure] == shared[figure], figure
 
 
+def test_a_training_of_two_processes_goes_on_with_the_account_of_both(tmp_path: Path):
+    """11 rows in steps of 4, twice, killed after step 5: it goes on from step 4, within the second epoch."""
+    folder = tiny_folder(tmp_path / "model")
+    done = subprocess.run(
+        [sys.executable, "-m", *LAUNCH, "tests.trainer.resumed", str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["checkpoint"] == "checkpoint-4"
+    assert found["resumed"] == found["whole"]
+    assert found["apart"] == 0
+    assert found["peak"] > 0
+    assert found["whole"][1] / 2 < found["kept"] < found["whole"][1], "of both processes"
+
+
 @pytest.mark.parametrize(("count", "rows"), [(1, 4), (2, 3), (3, 4), (4, 3), (6, 2), (12, 1)])
 def test_micro_batches_fill_a_step_exactly(monkeypatch: pytest.MonkeyPatch, count: int, rows: int):
     monkeypatch.setenv("WORLD_SIZE", str(count))
