@@ -65,8 +65,8 @@ class Plan:
     total_parameters: int
     training_flops: int
     attribution_flops: int
-    headline_flops: int | None
-    """6N or 4N a token, 2N more with checkpointing; None where only the top layers are trained."""
+    headline_flops: int
+    """6N or 4N a token, 2N more with checkpointing (cost.headline)."""
     counted_over_analytic: float | None
     adapter_bytes: int
     """Of the weights in the file that a training leaves: the adapter as LoRA, the whole model for full."""
@@ -176,8 +176,8 @@ def _plan(config: Any, model: str, name: str, definition: TrainerDefinition, wor
 
     spec, shape, dtype = definition.tuner, cost.Shape.from_config(config, definition.tuner), getattr(torch, work.dtype)
     checkpointing = definition.training_for(known_as(model)).checkpointing is True
-    length, tokens = work.tokens_per_pair, work.pairs * work.tokens_per_pair * work.epochs
-    kept = work.answer_tokens + 1 if work.answer_tokens else length
+    length, distinct = work.tokens_per_pair, work.pairs * work.tokens_per_pair
+    kept = work.answer_tokens or length
     full, rest = divmod(work.pairs, work.micro_batch)
     epoch = [cost.Batch(work.micro_batch, length, kept)] * full + [cost.Batch(rest, length, kept)] * (rest > 0)
     snippets = [cost.Batch(1, length, 1)] * (_snippets(spec, work))
@@ -189,9 +189,7 @@ def _plan(config: Any, model: str, name: str, definition: TrainerDefinition, wor
             shape, spec, epoch * work.epochs, distinct=epoch, checkpointing=checkpointing
         ).total,
         attribution_flops=cost.attribution(shape, spec, snippets).total,
-        headline_flops=None
-        if cost.first_trained(shape, spec)
-        else cost.headline(shape, spec, tokens, checkpointing=checkpointing),
+        headline_flops=cost.headline(shape, spec, distinct * work.epochs, distinct, checkpointing=checkpointing),
         counted_over_analytic=_ratio(config, spec),
         adapter_bytes=cost.file_bytes(shape, spec, dtype.itemsize),
         peak_memory_bytes=meta_step.peak_memory(config, spec, epoch[0], dtype, checkpointing=checkpointing).total,

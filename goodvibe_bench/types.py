@@ -202,7 +202,8 @@ class Flops(Noun):
     counted_ratio: float
     """What torch counts on one pass, over the analytic figure of that pass."""
     headline: int
-    """The rule of thumb: 6N a token for full fine-tuning, 4N for adapters, 2N more with checkpointing."""
+    """The rule of thumb: 6N a token for full fine-tuning, 4N for adapters, 2N more with checkpointing; layers below a
+    cut are run once, at 2N."""
 
 
 class TrainReport(Noun):

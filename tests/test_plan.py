@@ -6,10 +6,13 @@ import pytest
 
 from goodvibe_bench import catalog, plan
 from goodvibe_bench.errors import UsageError
+from goodvibe_bench.objective.sft import SftObjective
 from goodvibe_bench.plan import Workload
 from goodvibe_bench.trainer.definition import TrainerDefinition
+from goodvibe_bench.trainer.train import train
+from goodvibe_bench.types import Pair
 from tests.conftest import Call
-from tests.tiny import tiny_folder
+from tests.tiny import tiny_folder, tiny_model
 
 
 def test_seven_models_are_known_and_their_configs_are_read() -> None:
@@ -62,6 +65,27 @@ def test_a_local_folder_needs_its_config_only(tmp_path: Path) -> None:
     (found,), _ = plan.plan(str(folder), ("full",), Workload(pairs=3, tokens_per_pair=16, micro_batch=2))
     assert found.trainable_parameters == found.total_parameters > 0
     assert found.paper_millions is None
+
+
+@pytest.mark.parametrize("name", ["lora", "lora-top8"])
+def test_a_plan_has_the_flops_of_the_training_that_it_plans(tmp_path: Path, pairs: list[Pair], name: str) -> None:
+    """Of one pair over and over, so that all examples have one length."""
+    trainer = catalog.read("trainers", name, TrainerDefinition)
+    words = {"training.epochs": "2", "training.batch_size": "4"}
+    words |= {"tuner.top_layers": "1"} if name == "lora-top8" else {}
+    trainer = replace(trainer, content=trainer.content.with_overrides(words))
+    loaded = tiny_model(tmp_path / "tiny")
+    row = SftObjective(loaded.tokenizer).examples(pairs[:1])[0]
+    work = Workload(
+        pairs=8,
+        tokens_per_pair=len(row["input_ids"]),
+        answer_tokens=row["answer_length"],
+        micro_batch=trainer.content.training.micro_batch_size,
+    )
+    (planned,), _ = plan.plan(str(tmp_path / "tiny"), (name,), work, [trainer])
+    report = train(loaded, trainer.content, pairs[:1] * 8, seed=0, scratch=tmp_path / "scratch")
+    assert report.flops is not None
+    assert (report.flops.training, report.flops.headline) == (planned.training_flops, planned.headline_flops)
 
 
 def test_a_folder_has_the_preset_of_its_own_name(tmp_path: Path) -> None:

@@ -178,10 +178,17 @@ def file_bytes(shape: Shape, spec: TunerSpec, itemsize: int, clusters: Clusters 
     return 4 * rank * sum(din + dout for din, dout in tuned)
 
 
-def headline(shape: Shape, spec: TunerSpec, tokens: int, *, checkpointing: bool = False) -> int:
-    """Return the rule of thumb: 6N a token for full, 4N for adapters on all layers, 2N more with checkpointing."""
-    multiple = {"none": 0, "full": 6}.get(spec.kind, 4)
-    return (multiple + 2 * (checkpointing and multiple > 0)) * shape.multiplied * tokens
+def headline(shape: Shape, spec: TunerSpec, tokens: int, distinct: int = 0, *, checkpointing: bool = False) -> int:
+    """Return the rule of thumb: 6N a token for full, 4N for adapters, 2N more with checkpointing.
+
+    With top_layers N is that of the trained layers and the head, and what lies below costs 2N once on each of the
+    `distinct` tokens, which are those of one epoch.
+    """
+    if spec.kind == "none":
+        return 0
+    below = first_trained(shape, spec) * shape.block
+    multiple = (6 if spec.kind == "full" else 4) + 2 * checkpointing
+    return multiple * (shape.multiplied - below) * tokens + 2 * below * distinct
 
 
 def training(

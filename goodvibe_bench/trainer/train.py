@@ -121,7 +121,7 @@ def _too_big(
 ) -> bool:
     """Return whether the longest micro-batch needs checkpointing; False where the model's cost is not known."""
     longest = max(examples, key=lambda row: len(row["input_ids"]))
-    batch = cost.Batch(micro, len(longest["input_ids"]), longest["answer_length"] + 1)
+    batch = cost.Batch(micro, len(longest["input_ids"]), longest["answer_length"])
     try:
         return needs_checkpointing(loaded.model.config, spec, batch, loaded.model.dtype, loaded.device)
     except UsageError:
@@ -230,7 +230,13 @@ def _flops(
         training=spent.total,
         attribution=cost.attribution(shape, spec, scored).total,
         counted_ratio=round(counted / cost.training(shape, spec, [one], distinct=same, clusters=clusters).total, 5),
-        headline=cost.headline(shape, spec, account.padded_tokens, checkpointing=training.checkpointing is True),
+        headline=cost.headline(
+            shape,
+            spec,
+            account.padded_tokens,
+            sum(rows * length for rows, length in below),
+            checkpointing=training.checkpointing is True,
+        ),
     )
 
 

@@ -139,6 +139,14 @@ def test_the_rule_of_thumb_is_near_and_checkpointing_adds_a_forward(spec: TunerS
     assert again.total - plain.total == again.recomputed > 0
 
 
+@pytest.mark.parametrize("top", [4, 8, 16, 32])
+def test_the_rule_of_thumb_counts_the_layers_below_a_cut_once(top: int) -> None:
+    shape, batch = Shape.from_config(read_config("codellama-7b-instruct")), Batch(1, 512, 512)
+    spec = LORA.model_copy(update={"top_layers": top})
+    exact = cost.training(shape, spec, [batch] * 2, distinct=[batch])
+    assert exact.total == pytest.approx(cost.headline(shape, spec, 1024, 512), rel=0.05)
+
+
 def test_a_mixture_of_experts_is_refused() -> None:
     config = AutoConfig.for_model("qwen3_moe", num_experts=4)
     with pytest.raises(UsageError, match="mixture of experts"):
