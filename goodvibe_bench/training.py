@@ -139,6 +139,6 @@ def _train_key(
     trained_with = trainer.content.training_for(known_as(request.model)).model_dump()
     spec = trainer.content.model_dump(mode="json", exclude={"description", "training", "presets"})
     code = catalog.code_digest("model", "neuron", "objective", "tuner", "trainer")
-    libraries = catalog.versions(*catalog.MODEL_LIBRARIES, "peft", "accelerate")
+    libraries = catalog.versions(*catalog.MODEL_LIBRARIES, "peft", "accelerate", "scikit-learn")
     words = [base.digest, request.dtype, request.seed, spec, trained_with, catalog.plain(pairs), code, libraries]
     return f"{store.file_name(base.id, trainer.name)}--{catalog.digest(words)}"

@@ -3,7 +3,6 @@
 It trains nothing. Scores and choices are made in neuron/; here is only what to read, when to stop, and the file.
 """
 
-import inspect
 import json
 import math
 import time
@@ -20,7 +19,7 @@ from goodvibe_bench.errors import UsageError
 from goodvibe_bench.model import linears
 from goodvibe_bench.model.load import Loaded
 from goodvibe_bench.neuron import attribution, selection, store
-from goodvibe_bench.neuron.attribution import Layers, Profiles
+from goodvibe_bench.neuron.attribution import Kind, Layers, Profiles
 from goodvibe_bench.objective import verdict
 from goodvibe_bench.trainer import readings
 from goodvibe_bench.tuner.spec import GoodVibeSpec
@@ -123,13 +122,13 @@ def _read(
     if spec.attribution == "random":
         widths = {name: layer.out_features for name, layer in layers.items()}
         return _Reading(selection.random_profiles(widths, seed))
-    reading = _Reading({})
+    reading, kind = _Reading({}), spec.attribution
     for count in (*range(FIRST_SNIPPETS, spec.samples, MORE_SNIPPETS), spec.samples):
         read = {item.family for item in reading.snippets}
         fresh = [item for item in subsample(sample, count, seed) if item.family not in read]
         if not fresh:
             continue
-        _add(reading, fresh, _scored(loaded, spec, layers, fresh, kept, _from(progress, reading, len(sample))))
+        _add(reading, fresh, _scored(loaded, kind, layers, fresh, kept, _from(progress, reading, len(sample))))
         families = [item.family for item in reading.snippets]
         reading.half_overlap = selection.overlap_of_halves(reading.profiles, spec.top_k, families)
         if len(families) >= FIRST_SNIPPETS and reading.half_overlap >= spec.enough_overlap:
@@ -146,16 +145,14 @@ def _from(progress: Callable[[str, int, int, str], None], reading: _Reading, tot
 
 def _scored(
     loaded: Loaded,
-    spec: GoodVibeSpec,
+    kind: Kind,
     layers: Layers,
     fresh: list[Labelled],
     kept: Path | None,
     progress: Callable[[int], None],
 ) -> readings.Reading:
     """Return what the snippets score, from `kept` where it is there."""
-    if spec.attribution == "random":
-        raise ValueError("random rows read nothing")
-    path = kept / readings.name(loaded, spec.attribution, list(layers), fresh) if kept else None
+    path = kept / readings.name(loaded, kind, list(layers), fresh) if kept else None
     known = readings.load(path) if path else None
     if known is not None:
         return known
@@ -168,7 +165,7 @@ def _scored(
         progress(sum(rows for rows, _ in shapes))
 
     objective = verdict.VerdictObjective(loaded.tokenizer)
-    found = attribution.score_profiles(loaded.model, objective, fresh, spec.attribution, layers=layers, on_batch=count)
+    found = attribution.score_profiles(loaded.model, objective, fresh, kind, layers=layers, on_batch=count)
     scored = readings.Reading(found, tokens, shapes, time.monotonic() - started)
     if path:
         readings.save(path, scored)
@@ -222,7 +219,8 @@ def _key(loaded: Loaded, spec: GoodVibeSpec, sample: list[Labelled], seed: int) 
             "data": readings.data(sample),
             "spec": spec.model_dump(mode="json", exclude=unread),
             "seed": seed,
-            "code": [inspect.getsource(module) for module in (linears, attribution, selection, store, verdict)],
+            "code": catalog.code_digest("model", "neuron", "objective", "trainer"),
+            "libraries": catalog.versions(*catalog.MODEL_LIBRARIES, "scikit-learn"),
         }
     )
 

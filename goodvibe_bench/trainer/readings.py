@@ -2,7 +2,6 @@
 clusters needs none anew. It chooses no rows.
 """
 
-import inspect
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +12,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from goodvibe_bench import catalog, disk
-from goodvibe_bench.model import linears
 from goodvibe_bench.model.load import Loaded
-from goodvibe_bench.neuron import attribution, store
+from goodvibe_bench.neuron import store
 from goodvibe_bench.neuron.attribution import Profiles
-from goodvibe_bench.objective import verdict
 from goodvibe_bench.types import Labelled
 
 FOLDER = "attribution"
@@ -48,7 +45,7 @@ def name(loaded: Loaded, kind: str, modules: Sequence[str], snippets: Sequence[L
         "data": data(snippets),
         "kind": kind,
         "modules": list(modules),
-        "code": [inspect.getsource(module) for module in (linears, attribution, verdict)],
+        "code": catalog.code_digest("model", "neuron", "objective"),
         "libraries": catalog.versions(*catalog.MODEL_LIBRARIES),
     }
     return f"{catalog.digest(words)}.safetensors"

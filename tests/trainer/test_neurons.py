@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from goodvibe_bench.model import chat
 from goodvibe_bench.model.linears import target_linears
 from goodvibe_bench.model.load import Loaded
 from goodvibe_bench.neuron import store
@@ -190,6 +191,25 @@ def test_other_weights_data_or_templates_are_read_anew(little: Loaded, tmp_path,
     little.tokenizer.chat_template = str(little.tokenizer.chat_template) + " "
     assert found(other, tmp_path, flipped).reused is False
     assert found(other, tmp_path, flipped).reused is True
+
+
+def test_changed_code_of_ours_reads_anew(little: Loaded, tmp_path, many, monkeypatch: pytest.MonkeyPatch):
+    """The chat template's rendering and padding decide ids and positions."""
+
+    def run() -> tuple[bool, int]:
+        read: list[int] = []
+        handle = little.model.get_input_embeddings().register_forward_hook(lambda *_: read.append(1))
+        result = find_neurons(little, spec(), many[:10], tmp_path / "n.safetensors", seed=0, kept=tmp_path / "kept")
+        handle.remove()
+        return result.reused, len(read)
+
+    assert run() == (False, 3)
+    assert run() == (True, 0)
+    path, text = Path(chat.__file__), Path.read_text
+    monkeypatch.setattr(
+        Path, "read_text", lambda self, *a, **k: text(self, *a, **k) + ("# changed" if self == path else "")
+    )
+    assert run() == (False, 3)
 
 
 def test_a_broken_file_is_written_anew(little: Loaded, tmp_path, many):
