@@ -35,11 +35,11 @@ def data(limit: int | None) -> tuple[list[Any], list[Any]]:
 
 def one(name: str, limit: int | None, model: str, rate: float) -> dict[str, Any]:
     """Train by one trainer and return its figures."""
-    from goodvibe_bench.model.load import best_dtype, load
+    from goodvibe_bench.model.load import load
     from goodvibe_bench.objective.sft import SftObjective
 
     pairs, heldout = data(limit)
-    loaded = load(model, dtype=best_dtype()[0])
+    loaded = load(model, dtype=_dtype())
     with tempfile.TemporaryDirectory() as folder:
         figures = (_stock if name in STOCK else _ours)(name, loaded, pairs, Path(folder), rate)
     return figures | {"heldout_loss": SftObjective(loaded.tokenizer).mean_loss(loaded.model, heldout)}
@@ -113,7 +113,7 @@ def _stock(name: str, loaded: Any, pairs: list[Any], folder: Path, rate: float) 
     started = time.monotonic()
     with peak_memory(loaded.model.device) as peak:
         trainer.train()
-    seconds, memory = time.monotonic() - started, peak()
+    seconds, memory = _now(loaded.model.device) - started, peak()
     loaded.model = trainer.model.merge_and_unload().eval()
     tokens = 2 * sum(len(tokenizer(row["prompt"] + row["completion"])["input_ids"]) for row in rows)
     return {
@@ -154,7 +154,8 @@ def steps(model: str, repeats: int) -> dict[str, float]:
     objective = SftObjective(loaded.tokenizer)
     examples = sorted(objective.examples(pairs), key=lambda row: len(row["input_ids"]))
     middle = len(examples) // 2
-    batch = objective.collate(examples[middle : middle + 4])
+    device = loaded.model.device
+    batch = {key: value.to(device) for key, value in objective.collate(examples[middle : middle + 4]).items()}
     rows = {name: layer.out_features for name, layer in target_linears(loaded.model).items()}
     chosen = selection.select(selection.random_profiles(rows, 0), top_k=50, random_clusters=2)
     models = {"frozen": loaded.model.requires_grad_(False)}
@@ -170,12 +171,12 @@ def steps(model: str, repeats: int) -> dict[str, float]:
     for _ in range(repeats + 1):
         for name, tuned in models.items():
             mixed = name == "full" and loaded.model.dtype == torch.bfloat16
-            with torch.autocast(loaded.model.device.type, torch.bfloat16, enabled=mixed):
-                started = time.monotonic()
+            with torch.autocast(device.type, torch.bfloat16, enabled=mixed):
+                started = _now(device)
                 loss = objective.loss(tuned, batch)
-                seconds.setdefault(f"{name} forward", []).append(time.monotonic() - started)
+                seconds.setdefault(f"{name} forward", []).append(_now(device) - started)
                 loss.backward()
-            seconds.setdefault(name, []).append(time.monotonic() - started)
+            seconds.setdefault(name, []).append(_now(device) - started)
             tuned.zero_grad(set_to_none=True)
     return {name: statistics.median(found[1:]) for name, found in seconds.items()}
 
@@ -183,11 +184,27 @@ def steps(model: str, repeats: int) -> dict[str, float]:
 def _quick(model: str) -> Any:
     """Return the model as our loop runs it: stock trainers get it as transformers loads it."""
     from goodvibe_bench.model.cpu import quicken
-    from goodvibe_bench.model.load import best_dtype, load
+    from goodvibe_bench.model.load import load
 
-    loaded = load(model, dtype=best_dtype()[0])
+    loaded = load(model, dtype=_dtype())
     quicken(loaded.model, 512)
     return loaded
+
+
+def _dtype() -> str:
+    """Return the machine's own dtype; asking it imports torch."""
+    from goodvibe_bench.model.load import best_dtype
+
+    return best_dtype()[0]
+
+
+def _now(device: Any) -> float:
+    """Return the time once all that was asked of the device is done."""
+    import torch
+
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
+    return time.monotonic()
 
 
 def table(results: dict[str, list[dict[str, Any]]], step: dict[str, float]) -> str:
@@ -233,9 +250,7 @@ def main() -> None:
         )
         sys.stdout.write("\n" + json.dumps(figures) + "\n")
         return
-    from goodvibe_bench.model.load import best_dtype
-
-    asked = {"pairs": words.pairs, "model": words.model, "learning_rate": words.learning_rate, "dtype": best_dtype()[0]}
+    asked = {"pairs": words.pairs, "model": words.model, "learning_rate": words.learning_rate, "dtype": _dtype()}
     state = _state(words.output, asked)
     for repeat in range(words.repeats):
         for name in words.trainers.split(","):
