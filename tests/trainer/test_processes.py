@@ -1,6 +1,6 @@
-"""Two processes of one launcher train to the weights that one process trains to.
+"""Two processes of `accelerate launch` train to the weights that one process trains to.
 
-torchrun starts them, as `accelerate launch` does on GPUs: with --cpu accelerate starts one process whatever it is told.
+ACCELERATE_USE_CPU has them compute on the CPU: with --cpu accelerate starts one process, whatever it is told.
 """
 
 import json
@@ -32,7 +32,10 @@ micro_batch_size = {micro}
 save_every = 1
 """
 KINDS = {"goodvibe": "top_k = 4\nsamples = 8", "full": ""}
-LAUNCH = ("torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m")
+LAUNCH = (
+    *("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"),
+    *("--main_process_port", "0", "--mixed_precision", "no", "--dynamo_backend", "no", "-m"),
+)
 
 
 def _definition(folder: Path, kind: str, *, epochs: int = 1, batch: int = 4, micro: int = 2) -> None:
@@ -45,17 +48,8 @@ def _trained(
 ) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Return the trained weights and the report."""
     words = ["goodvibe_bench", "train", "--model", str(folder / "model"), "--method", str(folder / "short.toml")]
-    words += [
-        "--tasks",
-        "go",
-        "--train-limit",
-        str(pairs),
-        "--dtype",
-        "float32",
-        "--scratch",
-        str(folder / name),
-        "--json",
-    ]
+    words += ["--tasks", "go", "--train-limit", str(pairs), "--dtype", "float32", "--json"]
+    words += ["--scratch", str(folder / name)]
     launch = LAUNCH if launched else ()
     environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "ACCELERATE_USE_CPU": "true"}
     environment = {key: value for key, value in environment.items() if key not in {"RANK", "WORLD_SIZE", "LOCAL_RANK"}}
