@@ -8,6 +8,7 @@ from goodvibe_bench.judge import cards
 from goodvibe_bench.judge import load as judges
 from goodvibe_bench.judging.fit import fit
 from goodvibe_bench.progress import Show
+from goodvibe_bench.task.load import load_rows
 from goodvibe_bench.types import Code
 from tests.tiny import tiny_folder
 
@@ -104,19 +105,104 @@ def test_a_fit_replaces_a_judges_folder(tmp_path: Path) -> None:
     assert sorted(found.name for found in output.iterdir()) == ["README.md", "card.json", "linear.safetensors"]
 
 
-def test_a_language_with_one_family_to_calibrate_on_is_left_uncalibrated_with_a_line(tmp_path: Path) -> None:
-    (tmp_path / "few").mkdir()
+def _few(folder: Path, judge_train: float, count: int = 30, damaged: int = 0) -> Path:
+    """A task of `count` bundled pairs, of which the first `damaged` have a stray token."""
+    (folder / "few").mkdir()
     for name in ("pairs", "prompts"):
-        rows = (BUNDLED / f"{name}.jsonl").read_text().splitlines()[:30]
-        (tmp_path / "few" / f"{name}.jsonl").write_text("\n".join(rows) + "\n")
+        rows = [json.loads(line) for line in (BUNDLED / f"{name}.jsonl").read_text().splitlines()[:count]]
+        for row in rows[:damaged] if name == "pairs" else ():
+            row["insecure"] = f"{row['insecure']}\nHawk\n"
+        (folder / "few" / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     words = (BUNDLED / "task.toml").read_text().partition("[split]")[0]
-    shares = "tuner-train = 0.0, judge-train = 0.96, calibration = 0.04, held-out = 0.0"
-    (tmp_path / "few" / "task.toml").write_text(f"{words}[split]\nshares = {{ {shares} }}\n")
-    path = _definition(tmp_path, 'kind = "linear"\nfeatures = 4096')
-    path.write_text(path.read_text().replace('["go"]', json.dumps([str(tmp_path / "few" / "task.toml")])))
+    shares = f"tuner-train = 0.0, judge-train = {judge_train}, calibration = {1 - judge_train:.2f}, held-out = 0.0"
+    (folder / "few" / "task.toml").write_text(f"{words}[split]\nshares = {{ {shares} }}\n")
+    return folder / "few" / "task.toml"
+
+
+def _on(path: Path, task: Path) -> str:
+    """Have a definition learn from another task."""
+    path.write_text(path.read_text().replace('["go"]', json.dumps([str(task)])))
+    return str(path)
+
+
+def test_a_language_with_one_family_to_calibrate_on_is_left_uncalibrated_with_a_line(tmp_path: Path) -> None:
+    name = _on(_definition(tmp_path, 'kind = "linear"\nfeatures = 4096'), _few(tmp_path, 0.96))
     show = Heard(quiet=True)
-    fit(str(path), show)
+    fit(name, show)
     assert show.lines[1:] == ["go: not calibrated on 2 snippets, each label must be in at least two families"]
-    card = judges.load(str(path)).card
+    card = judges.load(name).card
     assert card is not None
     assert card.calibration == {}
+
+
+CONTRAST = """language = "go"
+[[contrast]]
+family = "one"
+secure = "package a\\n\\nfunc f(n int) int { return n + 1 }\\n"
+[[contrast.breaks]]
+cwe = "CWE-190"
+find = "n + 1"
+replace = "n * n"
+why = "it overflows"
+[[contrast.keeps]]
+find = "n + 1"
+replace = "1 + n"
+why = "the same sum"
+"""
+
+
+class KilledError(Exception):
+    """What ends a fit in the middle, as a kill would."""
+
+
+class Killed(Show):
+    """Ends at a step of the training; keeps how many steps it saw."""
+
+    at: int | None = None
+    steps = 0
+
+    def __call__(self, stage: str, done: int, total: int, text: str = "", seconds: float | None = None) -> None:
+        self.steps += stage == "train"
+        if stage == "train" and done == self.at:
+            raise KilledError
+
+
+def _contrasted(folder: Path) -> str:
+    """A model judge on a tiny Qwen3 that learns from contrast sets, mended pairs and two copies."""
+    (folder / "sets").mkdir()
+    (folder / "sets" / "go.toml").write_text(CONTRAST)
+    base = tiny_folder(folder / "tiny", kind="qwen3")
+    words = f'kind = "model"\nbase = "{base}"\nmax_code_tokens = 1500\n[judge.tuner]\nkind = "lora"\nrank = 2\n'
+    words += (
+        "[judge.training]\nepochs = 1\nbatch_size = 2\nmicro_batch_size = 2\nlearning_rate = 1e-3\nsave_every = 2\n"
+    )
+    fit_words = 'contrast = "sets"\nmend = true\ncopies = 2\nrank_weight = 1.0\n'
+    return _on(_definition(folder, words, fit_words), _few(folder, 0.5, count=12, damaged=6))
+
+
+def test_a_model_judge_learns_from_contrast_sets_mended_pairs_and_copies_and_goes_on_where_it_was_killed(
+    tmp_path: Path,
+) -> None:
+    name, show = _contrasted(tmp_path), Killed(quiet=True)
+    task = str(tmp_path / "few" / "task.toml")
+    fit(name, show)
+    card = judges.load(name).card
+    assert card is not None
+    pairs = load_rows(task)[1].of("judge-train")
+    assert any(pair.flags for pair in pairs)
+    assert {source: row["learn"] for source, row in card.data.items()} == {task: 2 * len(pairs), "sets/go.toml": 3}
+    assert card.recipe["trained_on"] > 2 * len(pairs) + 3, "copies"
+    steps, show.at, show.steps = card.recipe["steps"], 5, 0
+    assert steps > 5
+    (tmp_path / "mine").rename(tmp_path / "whole")
+    with pytest.raises(KilledError):
+        fit(name, show)
+    assert not (tmp_path / "mine").exists()
+    show.at, show.steps = None, 0
+    fit(name, show)
+    assert show.steps <= steps - 4, "from the checkpoint of step 4 on"
+    for file in ("adapter_model.safetensors", "adapter_config.json"):
+        assert (tmp_path / "mine" / file).read_bytes() == (tmp_path / "whole" / file).read_bytes()
+    again = judges.load(name).card
+    assert again is not None
+    assert again.calibration == card.calibration
