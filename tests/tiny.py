@@ -41,9 +41,15 @@ def tiny_tokenizer(template: str | None = TEMPLATE) -> PreTrainedTokenizerFast:
 
 
 def tiny_folder(
-    folder: Path, *, kind: str = "llama", template: str | None = TEMPLATE, seed: int = 0, head_dim: int = 8
+    folder: Path,
+    *,
+    kind: str = "llama",
+    template: str | None = TEMPLATE,
+    seed: int = 0,
+    head_dim: int = 8,
+    layers: int = 2,
 ) -> Path:
-    """Save a random two-layer model of about 40,000 parameters with its tokenizer; return the folder.
+    """Save a random model, of about 40,000 parameters in two layers, with its tokenizer; return the folder.
 
     vLLM's kernels for CPUs want a `head_dim` of 32 or more.
     """
@@ -52,7 +58,7 @@ def tiny_folder(
         "vocab_size": len(tokenizer),
         "hidden_size": 32,
         "intermediate_size": 48,
-        "num_hidden_layers": 2,
+        "num_hidden_layers": layers,
         "num_attention_heads": 4,
         "num_key_value_heads": 2,
         "max_position_embeddings": 2048,
@@ -70,9 +76,11 @@ def tiny_folder(
     return folder
 
 
-def tiny_model(folder: Path, *, kind: str = "llama", dtype: str = "float32", template: str | None = TEMPLATE) -> Loaded:
+def tiny_model(
+    folder: Path, *, kind: str = "llama", dtype: str = "float32", template: str | None = TEMPLATE, layers: int = 2
+) -> Loaded:
     """Return a tiny random model in memory."""
-    return load(str(tiny_folder(folder, kind=kind, template=template)), dtype=dtype, device="cpu")
+    return load(str(tiny_folder(folder, kind=kind, template=template, layers=layers)), dtype=dtype, device="cpu")
 
 
 def short_of_memory(loaded: Loaded, rows: int) -> list[int]:

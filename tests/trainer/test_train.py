@@ -6,6 +6,7 @@ import torch
 
 from goodvibe_bench import catalog, plan
 from goodvibe_bench.errors import UsageError
+from goodvibe_bench.model.linears import layer_index
 from goodvibe_bench.model.load import Loaded
 from goodvibe_bench.neuron import store
 from goodvibe_bench.objective.sft import SftObjective
@@ -93,8 +94,10 @@ def test_micro_batches_do_not_change_a_step(tmp_path, pairs: list[Pair]):
     assert all(torch.allclose(ends[0][key], ends[1][key], atol=1e-4) for key in ends[0])
 
 
-@pytest.mark.parametrize("name", ["goodvibe", "lora", "full", "lora-top8"])
-def test_a_killed_training_goes_on_to_the_same_weights(name, tmp_path, pairs: list[Pair]):
+@pytest.mark.parametrize(
+    ("name", "layers"), [("goodvibe", 2), ("lora", 2), ("full", 2), ("lora-top8", 2), ("goodvibe-top8", 10)]
+)
+def test_a_killed_training_goes_on_to_the_same_weights(name, layers, tmp_path, pairs: list[Pair]):
     """The loop is stopped by an exception at step 5, as a kill would; checkpoints are written every 2 steps."""
     definition = catalog.read("trainers", name, TrainerDefinition).content
     training = Training(learning_rate=1e-2, epochs=3, batch_size=4, save_every=2)
@@ -107,18 +110,40 @@ def test_a_killed_training_goes_on_to_the_same_weights(name, tmp_path, pairs: li
         if stage == "train" and done == 5:
             raise KilledError
 
-    whole = tiny_model(tmp_path / "a")
+    whole = tiny_model(tmp_path / "a", layers=layers)
+    before = {key: weight.clone() for key, weight in whole.model.state_dict().items()}
     report = train(whole, definition, pairs, seed=0, scratch=tmp_path / "whole")
+    stopped = tiny_model(tmp_path / "a", layers=layers)
     with pytest.raises(KilledError):
-        train(tiny_model(tmp_path / "a"), definition, pairs, seed=0, scratch=tmp_path / "cut", progress=kill)
+        train(stopped, definition, pairs, seed=0, scratch=tmp_path / "cut", progress=kill)
     cut, _ = last_checkpoint(tmp_path / "cut" / "trainer")
     assert cut is not None
     assert cut.name == "checkpoint-4"
-    resumed = tiny_model(tmp_path / "a")
+    resumed = tiny_model(tmp_path / "a", layers=layers)
     again = train(resumed, definition, pairs, seed=0, scratch=tmp_path / "cut")
     for key, weight in whole.model.state_dict().items():
         assert torch.equal(weight, resumed.model.state_dict()[key]), key
     assert (again.steps, again.tokens, again.last_loss) == (report.steps, report.tokens, report.last_loss)
+    moved = {key for key, weight in whole.model.state_dict().items() if not torch.equal(weight, before[key])}
+    if layers > 8:
+        assert {layer_index(key) for key in moved} == set(range(layers - 8, layers)), "of the top 8 layers, each"
+
+
+@pytest.mark.parametrize("name", ["goodvibe", "lora", "full", "goodvibe-top8"])
+def test_checkpointing_changes_no_weight(name: str, tmp_path: Path, pairs: list[Pair]):
+    ends, flops = [], []
+    for on in (False, True):
+        definition = catalog.read("trainers", name, TrainerDefinition).content
+        training = Training(learning_rate=1e-2, epochs=1, batch_size=4, checkpointing=on)
+        loaded = tiny_model(tmp_path / "model", layers=10 if name == "goodvibe-top8" else 2)
+        definition = definition.model_copy(update={"training": training, "presets": {}})
+        report = train(loaded, definition, pairs, seed=0, scratch=tmp_path / str(on))
+        assert report.flops is not None
+        ends.append(loaded.model.state_dict())
+        flops.append(report.flops.training)
+    for key, weight in ends[0].items():
+        assert torch.equal(weight, ends[1][key]), key
+    assert flops[1] > flops[0]
 
 
 def test_a_checkpoint_without_its_account_was_cut_off_and_is_not_used(tmp_path):
