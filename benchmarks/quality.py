@@ -46,7 +46,8 @@ def rates(words: argparse.Namespace) -> None:
 
     def one(job: tuple[str, str]) -> None:
         name, rate = job
-        done = _process(words, [sys.executable, __file__, "loss", "--tasks", words.tasks, "--one", f"{name}:{rate}"])
+        command = [sys.executable, __file__, "loss", "--model", words.model, "--tasks", words.tasks]
+        done = _process(words, [*command, "--one", f"{name}:{rate}"])
         found.setdefault(name, {})[rate] = json.loads(done.splitlines()[-1])
         _write(path, found)
         sys.stderr.write(f"{name} at {rate}: {found[name][rate]:.4f}\n")
@@ -90,7 +91,8 @@ def study(words: argparse.Namespace) -> None:
     cells += [(name, seed) for seed in range(words.seeds) for name in best if name in SEVERAL_SEEDS]
     cells += [(name, 0) for name in best if name not in SEVERAL_SEEDS]
     here = store.read_results([words.folder]) if any(words.folder.glob("*.json")) else []
-    done = {(one.method, one.seed) for one in here}
+    own = (words.model, set(words.tasks.split(",")))
+    done = {(one.method, one.seed) for one in here if (one.config["model"], set(one.task_hashes)) == own}
 
     def one(cell: tuple[str, int]) -> None:
         spelled, seed = cell
