@@ -1,6 +1,7 @@
 """What the measuring programs do before they measure."""
 
 import importlib.util
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,8 @@ import pytest
 from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge.definition import JudgeDefinition
+from goodvibe_bench.trainer.cost import Shape
+from tests.tiny import tiny_folder
 
 FOLDER = Path(__file__).parent.parent / "benchmarks"
 LINEAR = 'description = "x"\n[judge]\nkind = "linear"\n'
@@ -40,3 +43,18 @@ def test_a_curve_refuses_a_definition_whose_share_it_cannot_set(tmp_path: Path, 
     (tmp_path / "out").mkdir()
     with pytest.raises(UsageError, match=r"own"):
         program("judge_curve").with_share(str(tmp_path / "own.toml"), 0.25, tmp_path / "out")
+
+
+@pytest.mark.parametrize("trainer", ["goodvibe", "goodvibe-top8", "lora", "full"])
+def test_steps_on_random_weights_are_measured(tmp_path: Path, trainer: str) -> None:
+    words = Namespace(model=str(tiny_folder(tmp_path / "model")), rows=2, length=8, steps=1)
+    found = program("shapes").one(words, trainer)
+    assert found["tokens_per_second"] == pytest.approx(16 / found["step_seconds"])
+    assert found["trained"] > 0
+    assert found["pflops_a_step"] > 0
+    assert trainer in program("shapes").table({trainer: found, "other": None})
+
+
+def test_qwen3_06b_has_the_parameters_of_its_name() -> None:
+    shape = Shape.from_config(program("shapes")._config("qwen3-0.6b"))
+    assert shape.parameters == 596_049_920
