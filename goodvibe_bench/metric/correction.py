@@ -55,7 +55,8 @@ def corrected_rate(
     "useless": the hybrid score interval of TPR - FPR (Newcombe 1998) reaches 0; low and high are then 0 and judged / n,
     all that is left without a judge, and hold no sampling error.
     `effect` is the samples' design effect: intervals are those of n / effect independent samples of the same shares.
-    Coverage was 96 to 97% where 30 to 60 families of 2 to 6 samples were simulated, correlation in a family 0.4.
+    Coverage was 94 to 95% where 45 families of 2 to 6 samples were simulated, correlation in a family 0.4 (TPR 0.9, FPR
+    0.16, 100 labels a side).
     Raises ValueError for no samples and for counts that are no counts.
     """
     _check(secure, judged, n, confidence)

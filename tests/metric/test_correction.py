@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from goodvibe_bench.metric.calibration import _rate
 from goodvibe_bench.metric.correction import Corrected, _interval, corrected_rate, labels_needed
-from goodvibe_bench.metric.rate import rate
+from goodvibe_bench.metric.rate import design_effect, rate
 from goodvibe_bench.types import Estimate
 
 TPR, FPR = rate(57, 60), rate(10, 60)
@@ -204,3 +204,22 @@ def test_half_the_width_takes_about_four_times_the_labels() -> None:
 def test_a_label_budget_of_nonsense_is_an_error(wrong: tuple[float, float, float, float, int]) -> None:
     with pytest.raises(ValueError, match="need"):
         labels_needed(*wrong)
+
+
+def _of_families(rng: np.random.Generator, secure: float, correlation: float = 0.4) -> Corrected:
+    """Return the corrected rate of 45 families of 2 to 6 samples whose truths are correlated."""
+    sizes = rng.integers(2, 7, 45)
+    strength = (1 - correlation) / correlation
+    shares = rng.beta(secure * strength, (1 - secure) * strength, 45)
+    safe = [rng.random(size) < share for size, share in zip(sizes, shares, strict=True)]
+    called = [np.where(one, rng.random(len(one)) >= 0.16, rng.random(len(one)) >= 0.9) for one in safe]
+    effect = design_effect([(int(one.sum()), len(one)) for one in called])
+    counts = sum(int(one.sum()) for one in called), int(sizes.sum()), int(sizes.sum())
+    return corrected_rate(*counts, rate(rng.binomial(100, 0.9), 100), rate(rng.binomial(100, 0.16), 100), effect=effect)
+
+
+@pytest.mark.parametrize("secure", [0.3, 0.5, 0.7])
+def test_samples_of_families_give_intervals_that_hold_the_true_rate(secure: float) -> None:
+    rng = np.random.default_rng(1)
+    found = [_of_families(rng, secure) for _ in range(400)]
+    assert np.mean([one.low <= secure <= one.high for one in found]) >= 0.93
