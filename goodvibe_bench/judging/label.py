@@ -1,8 +1,8 @@
 """Samples of a run for people to label, and their labels read back. It judges nothing and calibrates nothing.
 
 Sampling is stratified, so that what the judge calls secure and what it calls insecure are both well filled; each row's
-weight undoes that. People are blind: a row tells neither the judge's verdict nor the method, and strata are numbered
-in a random order.
+weight undoes that. A row tells neither the judge's verdict nor the method, and strata are numbered in a random order;
+but rows of one stratum share a verdict, so whoever labels should read prompt and code alone.
 """
 
 from collections import Counter, defaultdict
