@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from goodvibe_bench.judge.cards import read_card
 from goodvibe_bench.judge.definition import Card
-from goodvibe_bench.judge.load import read_card
 from goodvibe_bench.judging.card import card_text
 from goodvibe_bench.metric.calibration import crossfitted
 
