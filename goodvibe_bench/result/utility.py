@@ -127,8 +127,9 @@ def said(delta: Delta) -> str:
         "dropped": f"dropped by more than {points}",
         "inconclusive": f"a drop of {points} is neither proven nor ruled out",
     }[delta.state]
+    measured = delta.task if delta.task == ASKED else f"{delta.task} {delta.metric}"
     return (
-        f"{delta.task} {delta.metric} {100 * delta.before:.1f}% -> {100 * delta.after:.1f}%, "
+        f"{measured} {100 * delta.before:.1f}% -> {100 * delta.after:.1f}%, "
         f"{100 * one.value:+.1f} [{100 * one.low:+.1f}, {100 * one.high:+.1f}] points, n {one.n}: {what}"
     )
 

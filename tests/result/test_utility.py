@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from goodvibe_bench.result.score import metrics
-from goodvibe_bench.result.utility import ASKED, deltas, forgetting, lines
+from goodvibe_bench.result.utility import ASKED, deltas, forgetting, lines, said
 from goodvibe_bench.types import Result
 from tests.result import builders
 
@@ -50,9 +50,9 @@ def test_whether_utility_was_kept_within_the_margin_is_said(before: str, after: 
     tuned = _result("x", utility=_utility({"a": after}, loss=(2.0, 2.5)))
     assert deltas([(base, tuned)])[0].state == state
     assert forgetting(tuned)[0].after == 2.5
-    said = " ".join(lines([base, tuned]))
-    assert "2 points" in said
-    assert "2.000 -> 2.500" in said
+    text = " ".join(lines([base, tuned]))
+    assert "2 points" in text
+    assert "2.000 -> 2.500" in text
 
 
 def test_a_method_that_does_less_of_what_was_asked_is_seen():
@@ -60,6 +60,7 @@ def test_a_method_that_does_less_of_what_was_asked_is_seen():
     (delta,) = deltas([(base, tuned)])
     assert delta.task == ASKED
     assert (delta.difference.n, delta.difference.lost) == (3, 2)
+    assert said(delta).startswith("asked 100.0% -> 33.3%, -66.7 [")
     found = metrics(tuned.outcomes)["all"]
     assert found["asked_rate,none"] == pytest.approx(1 / 3)
     assert found["asked_samples"] == 3
