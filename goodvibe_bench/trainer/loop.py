@@ -250,48 +250,39 @@ def fit(
     processes; each row is trained once an epoch. A checkpoint in `scratch` is gone on from, to the same final weights.
     Raises FloatingPointError on a loss or a weight that is not finite, UsageError as `micro_batch` does.
     """
+    checkpoint, account = last_checkpoint(scratch)
+    if not processes.is_first():  # what came before the start is in the first one's account
+        account.tokens, account.padded_tokens, account.batches = 0, 0, []
     with nullcontext(peak) if peak is not None else peak_memory(model.device) as highest:
-        account = _run(model, objective, examples, training, seed, scratch, progress, report_to, highest)
+        watch = _Watch(account, _order(examples, training, seed), progress, highest)
+        loop = _loop(model, objective, examples, _arguments(model, training, seed, scratch, report_to), watch)
+        model.train()
+        done = loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        account.seconds = time.monotonic() - watch.started
+        account.peak_memory_bytes = max(account.peak_memory_bytes, highest())
+    account.steps = int(done.global_step)
     model.eval()
     if not all(_finite(weight) for weight in model.parameters() if weight.requires_grad):
         raise _diverged("the last step left weights that are no numbers")
     return _gathered(account)
 
 
-def _run(
-    model: Any,
-    objective: Objective,
-    examples: list[dict[str, Any]],
-    training: Training,
-    seed: int,
-    scratch: Path,
-    progress: Callable[[int, int, float], None],
-    report_to: str | None,
-    peak: Callable[[], int],
-) -> Account:
-    """Run the steps that are left, and return this process' account; what came before the start is the first one's."""
-    checkpoint, account = last_checkpoint(scratch)
-    if not processes.is_first():
-        account.tokens, account.padded_tokens, account.batches = 0, 0, []
-    order = _order(examples, training, seed)
-    watch = _Watch(account, order, progress, peak)
+def _loop(
+    model: Any, objective: Objective, examples: list[dict[str, Any]], arguments: TrainingArguments, watch: _Watch
+) -> _Loop:
+    """Return the loop, with the account and the order of the one that watches it."""
     loop = _Loop(
         model=model,
-        args=_arguments(model, training, seed, scratch, report_to),
+        args=arguments,
         train_dataset=_Rows(examples),
         data_collator=partial(_collate, objective),
         callbacks=[watch],
     )
     loop.pop_callback(_printer(loop))
-    loop.objective, loop.account, loop.halving = objective, account, Halving("training")
-    loop.order = order
+    loop.objective, loop.account, loop.halving = objective, watch.account, Halving("training")
+    loop.order = watch.order
     loop.model_accepts_loss_kwargs = True
-    model.train()
-    done = loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    account.seconds = time.monotonic() - watch.started
-    account.steps = int(done.global_step)
-    account.peak_memory_bytes = max(account.peak_memory_bytes, peak())
-    return account
+    return loop
 
 
 def _diverged(how: str) -> FloatingPointError:
