@@ -138,17 +138,26 @@ class Signals:
 
 
 def read(folder: Path) -> Signals:
-    """Return the signals of every <language>.toml in `folder`. Raises UsageError for a malformed or doubled one."""
+    """Return the signals of every <language>.toml in `folder`. Raises UsageError for a malformed or doubled one.
+
+    They are read once: again only where a file changed since.
+    """
+    paths = sorted(folder.resolve().glob("*.toml"))
+    if not paths:
+        raise UsageError(f"No signals in {folder}: it holds no <language>.toml.")
+    return _read(tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in paths))
+
+
+@cache
+def _read(stamped: tuple[tuple[Path, int, int], ...]) -> Signals:
     files = []
-    for path in sorted(folder.glob("*.toml")):
+    for path, _, _ in stamped:
         file = catalog.parse(catalog.words(path), SignalFile, str(path))
         names = [signal.id for signal in file.signal]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise UsageError(f"{path}: these ids are there twice: {', '.join(doubled)}. Rename one of each.")
         files.append(file)
-    if not files:
-        raise UsageError(f"No signals in {folder}: it holds no <language>.toml.")
     return Signals(tuple(files))
 
 
