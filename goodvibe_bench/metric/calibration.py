@@ -4,17 +4,18 @@ Positive = unsafe. It must be given calibration data only; it cannot know what t
 """
 
 from collections.abc import Hashable, Sequence
-from typing import Any
+from statistics import NormalDist
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
-from statsmodels.stats.proportion import proportion_confint
 
 from goodvibe_bench.metric import scaling as scalings
-from goodvibe_bench.metric.rate import rate
+from goodvibe_bench.metric.rate import rate, wilson
+from goodvibe_bench.metric.student import quantile
 from goodvibe_bench.types import Calibration, Estimate, Language
 
 FOLDS = 5
+Z = NormalDist().inv_cdf(0.975)
 
 
 class NoThreshold(ValueError):  # noqa: N818
@@ -37,12 +38,13 @@ def crossfitted(
 
     Families [n] are dealt to folds; each fold is scaled and called by what the others chose, and the calls are pooled
     (so TPR and FPR are of the procedure, a little below what the deployed threshold will do). With `weights` (inverse
-    inclusion probabilities) all figures are weighted, and n of TPR and FPR, in Wilson's interval too, is the effective
-    sample size (sum w)^2 / sum w^2. Raises ValueError unless each label is in two families and every number is finite,
-    and NoThreshold where no threshold that calls anything unsafe keeps `max_fpr`.
+    inclusion probabilities) all figures are weighted. The n of TPR and FPR is how many independent, equally weighted
+    labels would tell as much (`_effective`), in their Wilson intervals and for whoever computes with them.
+    Raises ValueError unless each label is in two families and every number is finite, and NoThreshold where no
+    threshold that calls anything unsafe keeps `max_fpr`.
     """
     truth, raw, mass = _checked(labels, p_unsafe, weights)
-    place = deal(families, truth, folds, seed)
+    place, group = deal(families, truth, folds, seed), numbered(families)
     called, scaled = np.zeros(len(raw), dtype=bool), raw.copy()
     for fold in range(place.max() + 1):
         held, seen = place == fold, place != fold
@@ -56,8 +58,8 @@ def crossfitted(
         raise NoThreshold(f"no threshold that calls anything unsafe keeps the FPR at or below {max_fpr}")
     return Calibration(
         language=language,
-        tpr=_rate(called[truth == 1], mass[truth == 1]),
-        fpr=_rate(called[truth == 0], mass[truth == 0]),
+        tpr=_rate(called[truth == 1], mass[truth == 1], group[truth == 1]),
+        fpr=_rate(called[truth == 0], mass[truth == 0], group[truth == 0]),
         n=len(truth),
         threshold=threshold,
         auc=float(roc_auc_score(truth, raw, sample_weight=mass)),
@@ -140,19 +142,48 @@ def _rates_at(
     return share(1), share(0)
 
 
-def _rate(called: np.ndarray, weights: np.ndarray) -> Estimate:
-    """Return the weighted share of calls; with unequal weights its n is the effective sample size, rounded down.
+def numbered(families: Sequence[Hashable]) -> np.ndarray:
+    """Return the families as numbers [n] from 0, in order of appearance."""
+    numbers = {family: number for number, family in enumerate(dict.fromkeys(families))}
+    return np.array([numbers[family] for family in families])
 
-    So whoever computes with that n (the interval here, `metric.correction`) does not take weighted labels for more
-    than they tell.
-    """
-    if np.all(weights == weights[0]):
+
+def _rate(called: np.ndarray, weights: np.ndarray, families: np.ndarray) -> Estimate:
+    """Return the weighted share of calls; where labels are weighted or share families, its n is the effective one."""
+    alone = len(np.unique(families)) == len(called)
+    if alone and np.all(weights == weights[0]):
         return rate(int(called.sum()), len(called))
-    value, effective = float(weights[called].sum() / weights.sum()), int(weights.sum() ** 2 / (weights**2).sum())
-    interval: Any = proportion_confint(value * effective, effective, alpha=0.05, method="wilson")
-    low, high = max(min(float(interval[0]), value), 0.0), min(max(float(interval[1]), value), 1.0)
-    method = f"wilson, n is the effective size of {len(called)} weighted labels"
+    value, effective = float(weights[called].sum() / weights.sum()), _effective(called, weights, families)
+    low, high = wilson(value * effective, effective, Z)
+    kind = f"{len(called)} labels in {len(np.unique(families))} families"
+    method = f"wilson, n is the effective size of {kind if not alone else f'{len(called)} weighted labels'}"
     return Estimate(value=value, low=low, high=high, n=effective, method=method)
+
+
+def _effective(called: np.ndarray, weights: np.ndarray, families: np.ndarray) -> int:
+    """Return how many independent labels tell as much as these [n], rounded down, 1 or more.
+
+    (sum w)^2 / sum w^2 (Kish) over the design effect of families: the variance of the weighted share with whole
+    families as draws, over that with single labels as draws (1 or more; the largest it can be where all calls are
+    equal, for then it cannot be seen). Few families leave that effect uncertain: n times (z / t)^2 has Wilson's
+    interval be the one with Student's t, of as many degrees of freedom as equal families would have, less one.
+    """
+    kish, count = float(weights.sum() ** 2 / (weights**2).sum()), int(families.max()) + 1
+    present = np.unique(families)
+    if len(present) == len(called):
+        return max(1, int(kish))
+    masses = np.bincount(families, weights, count)[present]
+    largest = float((masses**2).sum() / (weights**2).sum())
+    gaps = weights * (called - weights[called].sum() / weights.sum())
+    single = len(called) / (len(called) - 1) * float((gaps**2).sum())
+    effect = largest
+    if single > 0 and len(present) > 1:
+        whole = len(present) / (len(present) - 1) * float((np.bincount(families, gaps, count) ** 2).sum())
+        effect = max(1.0, whole / single)
+    freedom = float(masses.sum() ** 2 / (masses**2).sum()) - 1
+    if freedom <= 0:
+        return 1
+    return max(1, int(kish / effect * (Z / quantile(freedom, 0.975)) ** 2))
 
 
 def _checked(

@@ -46,7 +46,7 @@ def corrected_rate(
     """Return the true secure share of all `n` samples, of which `judged` were usable and judged and `secure` called so.
 
     Positive = unsafe: tpr is the share of unsafe called unsafe, fpr of safe called unsafe; hits are value * n, whole
-    numbers but for weighted labels, whose n is their effective number.
+    numbers but for labels that are weighted or share families, whose n is their effective number.
     Among judged samples the share is (observed - (1 - TPR)) / (TPR - FPR) (Rogan & Gladen 1978); the rest are never
     secure. The interval carries sampling error (of usability too) and the calibration error of both rates: Lang &
     Reiczigel 2014 (eq. 6, 7, 16, 17), extended to unusable samples by the trinomial variance. Coverage at 95% was 94.5
@@ -128,12 +128,16 @@ def labels_needed(
 def label_budget(found: Calibration) -> int | None:
     """Return how many labels a corrected rate to +/-5 points takes at a true rate of one half, samples without end.
 
-    None for a judge that only guesses (TPR not above FPR). Labels are unsafe as often as the calibration's were.
+    None for a judge that only guesses (TPR not above FPR). Labels tell as much, and are unsafe as often, as the
+    calibration's: where those were weighted or shared families, it takes more of them.
     """
     if found.tpr.value <= found.fpr.value:
         return None
-    share = found.tpr.n / (found.tpr.n + found.fpr.n)
-    return labels_needed(0.05, found.tpr.value, found.fpr.value, 0.5, n_samples=1_000_000, unsafe_share=share)
+    told = found.tpr.n + found.fpr.n
+    needed = labels_needed(
+        0.05, found.tpr.value, found.fpr.value, 0.5, n_samples=1_000_000, unsafe_share=found.tpr.n / told
+    )
+    return None if needed is None else math.ceil(needed * max(1.0, found.n / told))
 
 
 def _interval(

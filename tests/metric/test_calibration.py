@@ -7,6 +7,7 @@ from goodvibe_bench import catalog
 from goodvibe_bench.judge.cards import read_card
 from goodvibe_bench.metric.calibration import (
     NoThreshold,
+    _rate,
     best_threshold,
     crossfitted,
     deal,
@@ -214,3 +215,43 @@ def test_cards_of_before_are_still_read() -> None:
     assert all(found.threshold for found in card.calibration.values())
     old = card.calibration["cpp"].model_dump(mode="json", exclude={"scaling", "ece_scaled", "folds", "max_fpr"})
     assert Calibration.model_validate(old).threshold == card.calibration["cpp"].threshold
+
+
+def _calls(rng: np.random.Generator, families: int, size: int, share: float, correlation: float) -> np.ndarray:
+    """Return correlated calls [families * size]: a beta share a family, `share` in the mean."""
+    spread = 1 / correlation - 1
+    return rng.random((families, size)) < rng.beta(share * spread, (1 - share) * spread, (families, 1))
+
+
+@pytest.mark.parametrize(("families", "size", "share"), [(30, 4, 0.8), (20, 3, 0.5), (60, 2, 0.9)])
+def test_labels_that_share_families_give_a_rate_whose_interval_holds_the_truth(
+    families: int, size: int, share: float
+) -> None:
+    rng, group = np.random.default_rng([families, size]), np.repeat(np.arange(families), size)
+    drawn = [_calls(rng, families, size, share, 0.6).ravel() for _ in range(600)]
+    found = [_rate(calls, np.ones(len(calls)), group) for calls in drawn]
+    assert 0.92 <= np.mean([one.low <= share <= one.high for one in found]) <= 0.98
+    assert np.mean([rate(int(calls.sum()), len(calls)).low <= share for calls in drawn]) < 0.95
+    assert all(one.n < families * size for one in found)
+
+
+def test_families_of_one_label_each_are_independent_labels() -> None:
+    calls = np.array([True, True, False, True])
+    assert _rate(calls, np.ones(4), np.array([7, 2, 5, 0])) == rate(3, 4)
+
+
+def test_weights_of_one_size_tell_as_much_as_none() -> None:
+    calls, group = np.arange(24) % 3 > 0, np.repeat(np.arange(8), 3)
+    plain = _rate(calls, np.ones(24), group)
+    assert _rate(calls, np.full(24, 7.0), group) == plain
+    assert "24 labels in 8 families" in plain.method
+
+
+def test_calls_that_never_differ_count_once_a_family() -> None:
+    found = _rate(np.ones(40, dtype=bool), np.ones(40), np.repeat(np.arange(10), 4))
+    assert (found.value, found.high) == (1.0, 1.0)
+    assert found.n < 10
+
+
+def test_one_family_says_next_to_nothing() -> None:
+    assert _rate(np.array([True, False, True]), np.ones(3), np.zeros(3, dtype=int)).n == 1

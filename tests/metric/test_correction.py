@@ -52,7 +52,9 @@ def _of_its_own_labels(rng: np.random.Generator, tpr: float, fpr: float, secure:
     drawn = [rng.choice(np.flatnonzero(called == side), labels // 2, replace=False) for side in (True, False)]
     weights = np.repeat([(called == side).sum() / (labels // 2) for side in (True, False)], labels // 2)
     place = np.concatenate(drawn)
-    rates = [_rate(called[place][unsafe[place] == side], weights[unsafe[place] == side]) for side in (True, False)]
+    rates = [
+        _rate(called[place][side], weights[side], np.arange(side.sum())) for side in (unsafe[place], ~unsafe[place])
+    ]
     return corrected_rate(int((~called).sum()), 400, 400, *rates)
 
 
@@ -66,7 +68,7 @@ def test_labels_of_the_run_itself_give_intervals_that_hold_the_true_rate(tpr: fl
 
 
 def test_a_weighted_rate_is_not_rounded_to_its_effective_number() -> None:
-    tpr = _rate(np.array([True, False, True, False]), np.array([1.0, 1.0, 1.2, 0.8]))
+    tpr = _rate(np.array([True, False, True, False]), np.array([1.0, 1.0, 1.2, 0.8]), np.arange(4))
     assert (tpr.value, tpr.n) == (0.55, 3)
     found = corrected_rate(50, 90, 100, tpr, rate(0, 60))
     assert found.feasible == pytest.approx((0.45, 1.0))
@@ -223,3 +225,20 @@ def test_samples_of_families_give_intervals_that_hold_the_true_rate(secure: floa
     rng = np.random.default_rng(1)
     found = [_of_families(rng, secure) for _ in range(400)]
     assert np.mean([one.low <= secure <= one.high for one in found]) >= 0.93
+
+
+def test_labels_that_share_families_widen_the_corrected_interval_until_it_holds_the_true_rate() -> None:
+    rng, group = np.random.default_rng(1), np.repeat(np.arange(30), 4)
+
+    def calls(share: float) -> np.ndarray:
+        return (rng.random((30, 4)) < rng.beta(0.7 * share, 0.7 * (1 - share), (30, 1))).ravel()
+
+    held = {"families": 0, "single labels": 0}
+    for _ in range(400):
+        hits, false, secure = calls(0.9), calls(0.16), int(rng.binomial(400, 0.5 * 0.84 + 0.5 * 0.1))
+        for name, families in (("families", group), ("single labels", np.arange(120))):
+            rates = [_rate(one, np.ones(120), families) for one in (hits, false)]
+            found = corrected_rate(secure, 400, 400, *rates)
+            held[name] += found.low <= 0.5 <= found.high
+    assert held["families"] / 400 >= 0.93
+    assert held["single labels"] / 400 < 0.9
