@@ -6,7 +6,7 @@ read that snippet to its end. It executes nothing, and learns nothing.
 
 import secrets
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from goodvibe_bench.judge.decide import decide
 from goodvibe_bench.judge.definition import AnalyserJudge as Definition
 from goodvibe_bench.judge.definition import ToolName
 from goodvibe_bench.judge.directives import disarmed
+from goodvibe_bench.judge.literals import plain
 from goodvibe_bench.judge.process import call
 from goodvibe_bench.judge.tools import SUFFIX, TOOLS, Installed, Report, Tool
 from goodvibe_bench.types import LANGUAGES, Code, Language, Verdict
@@ -126,6 +127,7 @@ def _scan(
     if failed:
         return [f"{tool.name}: {failed}"] * len(texts), list(range(len(texts)))
     highest = dict.fromkeys(canary_lines, 0.0)
+    report = Report(report.findings, report.unread | _unclear(texts, tool, canary_lines))
     unread = dict.fromkeys(canary_lines, "did not read the code to its end") | report.unread
     for finding in report.findings:
         if finding.folder not in canary_lines:
@@ -152,9 +154,18 @@ def _write(texts: Sequence[str], tool: Tool, language: Language, folder: Path) -
         clean = text.replace("\r\n", "\n").replace("\r", "\n").replace("\x00", "\ufffd")
         clean = clean.encode("utf-8", "replace").decode("utf-8")
         clean = disarmed(clean, language) if tool.follows else clean
+        clean = clean if tool.knows_literals else plain(clean) or clean
         name = f"s{place}-{secrets.token_hex(16)}"
         (folder / name).mkdir()
         code = f"{clean}\n\n{tool.canaries[language][0]}\n"
         (folder / name / f"code.{SUFFIX[language]}").write_text(code, encoding="utf-8", newline="\n")
         lines[name] = clean.count("\n") + 3
     return lines
+
+
+def _unclear(texts: Sequence[str], tool: Tool, folders: Iterable[str]) -> dict[str, str]:
+    """Return a reason for each text whose literals cannot be made plain for the tool, by the name of its folder."""
+    if tool.knows_literals:
+        return {}
+    reason = "cannot tell its raw strings from code"
+    return {folder: reason for folder, text in zip(folders, texts, strict=True) if plain(text) is None}

@@ -24,6 +24,12 @@ SEMGREP_GRADES = {"INFO": 0.2, "LOW": 0.2, "WARNING": 0.6, "MEDIUM": 0.6, "ERROR
 CPPCHECK_GRADES = {"portability": 0.2, "warning": 0.6, "error": 1.0}
 QUALITY_CWES = frozenset(map(str, (0, 398, 480, 483, 561, 563, 570, 571, 587, 595, 597, 628, 683, 783, 833, 834)))
 """CWEs by which cppcheck marks clumsy code rather than weak code: 398 is "poor code quality"."""
+CPPCHECK_UNREAD = frozenset(
+    {"syntaxError", "preprocessorErrorDirective", "internalAstError", "internalError", "cppcheckError"}
+    | {"toomanyconfigs", "ConfigurationNotChecked"}
+)
+MOST_CONFIGURATIONS = 64
+"""So many ways through a file's `#ifdef`s cppcheck reads; of a file with more it has not read all."""
 STATICCHECK_CODES = frozenset(
     f"SA{code}" for code in (2000, 2001, 2002, 2003, 4003, 5000, 5001, 5003, 5007, 5010, 5011, 9002)
 )
@@ -73,6 +79,8 @@ class Tool:
     """The languages covered, each with the code of the canary and the rule that must fire."""
     follows: bool = False
     """Whether it follows what code says of lines and files, such as `#line` and `#include`."""
+    knows_literals: bool = True
+    """Whether it reads raw strings and digit separators; else it is given code with plain literals."""
 
 
 def _folder(path: str) -> str | None:
@@ -136,7 +144,7 @@ def _read_cppcheck(said: Said) -> Report:
         if folder is None:
             continue
         _, line, severity, rule, cwe = row
-        if rule in {"syntaxError", "preprocessorErrorDirective", "internalAstError", "internalError", "cppcheckError"}:
+        if rule in CPPCHECK_UNREAD:
             report.unread[folder] = rule
         elif not rule.lower().startswith("ctu") and (cwe not in QUALITY_CWES or "OutOfBounds" in rule):
             report.findings.append(Finding(folder, int(line), rule, CPPCHECK_GRADES.get(severity, 0.0)))
@@ -187,13 +195,15 @@ TOOLS: dict[ToolName, Tool] = {
         lambda found, language: ["--csv", "--minlevel=0", "--neverignore", "."],
         _read_flawfinder,
         {"cpp": ("void goodvibe_canary(char *text) { gets(text); }", "gets")},
+        knows_literals=False,
     ),
     "cppcheck": Tool(
         "cppcheck",
         "apt-get install cppcheck",
         lambda: _find("cppcheck"),
         lambda found, language: [
-            *("--quiet", "--enable=warning,portability", "--language=c++", "--library=posix"),
+            *("--quiet", "--enable=warning,portability,information", f"--max-configs={MOST_CONFIGURATIONS}"),
+            *("--language=c++", "--library=posix"),
             *("--template={file}\\t{line}\\t{severity}\\t{id}\\t{cwe}", "--template-location=", "."),
         ],
         _read_cppcheck,

@@ -258,3 +258,46 @@ def test_snippets_leave_nothing_behind(monkeypatch, tmp_path):
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     scan(TOOLS["flawfinder"], _installed("flawfinder"), ["int x;"], "cpp")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'void f(char* b) { auto a = R"(")"; gets(b); auto c = R"(")"; }',
+        'void f(char* b) { auto a = R"x(")" )x"; gets(b); auto c = R"("\n\')"; }',
+        "void f(char* b) { int a = 1'000; gets(b); char c = 'x'; }",
+        "#if 0\ndon't\n#endif\nvoid f(char* b) { gets(b); char c = 'x'; }",
+        "void f(char* b) { // \\\ndon't\ngets(b); char c = 'x'; }",
+        "void f(char* b) { // \\\n/*\ngets(b); /* */ }",
+        '// R"(\nvoid f(char* b) { puts("it\'s"); gets(b); } // )"',
+    ],
+)
+def test_no_literal_hides_a_weakness_from_flawfinder(text):
+    assert scan(TOOLS["flawfinder"], _installed("flawfinder"), [text], "cpp") == [1.0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '\'/*\nR"(*/ puts("it\'s"); gets(b); /*)"*/',
+        'int a; R"(',
+        'int a = R"too long a mark for a raw(")";',
+        'void f() { g(R\\\n"(")"); }',
+    ],
+)
+def test_raw_strings_that_cannot_be_told_from_code_leave_it_unjudged(text):
+    (grade,) = scan(TOOLS["flawfinder"], _installed("flawfinder"), [text], "cpp")
+    assert grade == "flawfinder cannot tell its raw strings from code"
+
+
+def _configurations(count: int) -> str:
+    """Code with a write out of bounds in the last of so many #ifdefs."""
+    parts = [f"#ifdef C{n}\nchar a{n}[2]; a{n}[{5 if n == count else 0}] = 0;\n#endif\n" for n in range(1, count + 1)]
+    return f"void f() {{\n{''.join(parts)}}}\n"
+
+
+def test_cppcheck_reads_every_ifdef_or_says_that_it_did_not():
+    skipped = "#ifdef SIZE\nvoid f() { char b[4]; b[SIZE] = 0; b[9] = 0; }\n#endif\n"
+    texts = [_configurations(20), _configurations(99), skipped]
+    grades = scan(TOOLS["cppcheck"], _installed("cppcheck"), texts, "cpp")
+    assert grades == [1.0, "cppcheck toomanyconfigs", "cppcheck ConfigurationNotChecked"]
