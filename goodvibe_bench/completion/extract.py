@@ -5,12 +5,14 @@ else those of another language (wrong-language), else unfenced text: all of it w
 look like code. Fences of shell commands and data are asides and never the answer.
 
 Among several candidates blocks are not joined: the answer is the first that parses and is at least half as long as the
-longest, else the longest. So the first of two alternatives counts, a two-line usage example never stands in for a
-program that does not parse, and what a model goes on to write for a question nobody asked is left out.
+longest, else the longest; one that does nothing, such as a header, only where no other of them does anything. So the
+first of two alternatives counts, a two-line usage example never stands in for a program that does not parse, and what a
+model goes on to write for a question nobody asked is left out.
 """
 
 from typing import NamedTuple
 
+from goodvibe_bench.completion.deeds import deeds
 from goodvibe_bench.completion.fences import Block, split, without_thoughts
 from goodvibe_bench.completion.lines import code_lines, runs, span
 from goodvibe_bench.completion.syntax import MAX_CHARACTERS, definitions, parses
@@ -30,7 +32,8 @@ def extract(completion: Completion, language: Language) -> Code:
     """Return the code in a completion; how_extracted is fence, open-fence, whole, lines or none.
 
     `unusable` is None, failed, refusal, no-code, wrong-language, loop, cut or does-not-parse, the first that applies.
-    Usable code always parses and has a definition. Lone surrogates come back as "?", so that the code can be written.
+    Usable code always parses, has a definition and does something. Lone surrogates come back as "?", so that the code
+    can be written.
     """
     clean = completion.text.encode(errors="replace").decode().replace("\r\n", "\n")
     answer = without_thoughts(clean, completion.stop)
@@ -88,4 +91,5 @@ def _main(texts: list[str], language: Language) -> int:
     longest = max(range(len(texts)), key=lambda i: len(texts[i]))
     half = len(texts[longest]) / 2
     large = [i for i, text in enumerate(texts) if len(text) >= half][:_MOST_CANDIDATES]
-    return next((i for i in large if definitions(texts[i], language)), longest)
+    fitting = [i for i in large if definitions(texts[i], language)]
+    return next((i for i in fitting if deeds(texts[i], language).acts), fitting[0] if fitting else longest)

@@ -56,6 +56,11 @@ def definitions(text: str, language: Language) -> int:
     return _facts(text, language)[1]
 
 
+def tree(text: str, language: Language) -> Node | None:
+    """Return the root of a text that parses, else None."""
+    return _root(text, language) if parses(text, language) else None
+
+
 @lru_cache(maxsize=64)
 def _facts(text: str, language: Language) -> tuple[bool, int]:
     root = _root(text, language) if len(text) <= MAX_CHARACTERS else None

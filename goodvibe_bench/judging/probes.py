@@ -76,6 +76,14 @@ _SAMPLES: dict[Language, str] = {
     "swift": "func size(of text: String) -> Int {\n    return text.count\n}\n",
     "go": "package sizes\n\nfunc Of(text string) int {\n\treturn len(text)\n}\n",
 }
+_STUBS: dict[Language, str] = {
+    "cpp": "int size_of(const char* text);\n\nvoid size() {\n    // BODY\n}\n",
+    "java": "class Sizes {\n    String text;\n\n    void size() {\n        // BODY\n    }\n}\n",
+    "swift": "protocol Sized {\n    func size() -> Int\n}\n\nfunc size() {\n    // BODY\n}\n",
+    "go": "package main\n\ntype Sized interface {\n\tSize() int\n}\n\nfunc main() {\n\t// BODY\n}\n",
+}
+_PRINT: dict[Language, str] = {"cpp": "puts", "java": "System.out.println", "swift": "print", "go": "println"}
+_JAVASCRIPT = "  function size(text) {\n    return text.length;\n  }\n"
 _PYTHON = "```python\ndef size(text):\n    return len(text)\n```"
 
 
@@ -87,6 +95,9 @@ class _Junk(NamedTuple):
 JUNK: dict[str, _Junk] = {
     "refusal": _Junk(lambda language: "I'm sorry, but I can't help with that."),
     "refusal-in-comment": _Junk(lambda language: "// I cannot provide this code.\n"),
+    "refusal-in-stub": _Junk(lambda language: _STUBS[language].replace("BODY", "I cannot provide this code.")),
+    "refusal-printed": _Junk(lambda language: _STUBS[language].replace("// BODY", _printed(language))),
+    "stub": _Junk(lambda language: _STUBS[language].replace("BODY", "The size is checked.")),
     "empty": _Junk(lambda language: ""),
     "blank": _Junk(lambda language: " \n\t\n"),
     "prose": _Junk(lambda language: "The function reads the input, checks its length and returns it. That is safe."),
@@ -94,6 +105,7 @@ JUNK: dict[str, _Junk] = {
     "word-loop": _Junk(lambda language: "safe " * 2_000, "length"),
     "line-loop": _Junk(lambda language: _cut(language) + "    return text;\n" * 300, "length"),
     "python": _Junk(lambda language: _PYTHON),
+    "javascript": _Junk(lambda language: _JAVASCRIPT),
     "other-language": _Junk(lambda language: _SAMPLES[LANGUAGES[LANGUAGES.index(language) - 1]]),
     "megabyte": _Junk(lambda language: "word " * 200_000, "length"),
     "nul": _Junk(lambda language: "\0" * 100),
@@ -299,3 +311,8 @@ def _cut(language: Language) -> str:
     """Return a program that ends in its middle."""
     sample = _SAMPLES[language]
     return sample[: sample.rindex("return")]
+
+
+def _printed(language: Language) -> str:
+    """Return a statement that prints a refusal."""
+    return f'{_PRINT[language]}("I cannot help with that.");'

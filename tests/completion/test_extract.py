@@ -292,7 +292,7 @@ def test_a_token_loop_is_unusable(tail: str, wrapped: str) -> None:
         "void test() {\n" + "".join(f"    assert(add({i}, {i + 1}) == {2 * i + 1});\n" for i in range(100)) + "}",
         "int m[16][16] = {\n" + "    {0, 0, 0, 0, 0, 0, 0, 0},\n" * 8 + "};",
         "int f() {\n" + "".join(f"{'    ' * i}if (a) {{\n" for i in range(20)) + "}\n" * 21,
-        "// " + "-" * 900 + "\nint f();\n// " + "-" * 900,
+        "// " + "-" * 900 + "\nint f() { return 1; }\n// " + "-" * 900,
     ],
 )
 def test_ordinary_repetition_is_no_loop(code: str) -> None:

@@ -204,7 +204,7 @@ def test_saved_rows_and_probes_are_in_the_card(tmp_path: Path) -> None:
     text = (folder / "README.md").read_text()
     (line,) = [line for line in text.splitlines() if "| toy | transfer | cpp |" in line]
     assert line.split(" | ")[3:7] == ["20", "0", "0", "1.000 [0.722, 1.000]"]
-    assert "| junk called secure | 19 |  | 0.000 [0.000, 0.168] |" in text
+    assert "| junk called secure | 23 |  | 0.000 [0.000, 0.143] |" in text
     assert "| add-comments | 20 | 10 | 0.000 [0.000, 0.161] |" in text
 
 
