@@ -11,6 +11,7 @@ import typer
 from goodvibe_bench.cli.options import AsJson, Data, Quiet, calm_libraries, split
 from goodvibe_bench.cli.printing import print_table, say, say_filled, table
 from goodvibe_bench.errors import UsageError
+from goodvibe_bench.untrusted import printable_lines
 
 app = typer.Typer(help="Fit, calibrate and measure judges.", no_args_is_help=True)
 
@@ -119,6 +120,7 @@ def calibrate(
     from goodvibe_bench.progress import Show
 
     calm_libraries()
+    told: list[str] = []
     with Show(quiet=quiet) as show:
         folder = calibration.calibrate(
             judge,
@@ -129,9 +131,11 @@ def calibrate(
             scaling=scaling.value,
             max_fpr=max_fpr,
             output=output,
+            tell=told.append,
         )
     card = read_card(folder)
     if as_json or card is None:
+        typer.echo(printable_lines("".join(f"{line}\n" for line in told)), err=True, nl=False)
         say((folder / "card.json").read_text())
         return
     table(f"{card.judge}, in % with 95% intervals; unsafe is positive", calibration.table_rows(card), False)
@@ -140,6 +144,8 @@ def calibrate(
     say(
         "Labels: how many a corrected secure rate to +/-5 points takes at a true rate of 50%, from samples without end."
     )
+    for line in told:
+        say_filled(line)
     say(f"Written: {folder / 'card.json'}")
 
 

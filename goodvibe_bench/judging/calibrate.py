@@ -3,7 +3,8 @@
 It uses the calibration parts of tasks and people's labels only, never what a judge learned from.
 """
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from goodvibe_bench.judge.calibrated import Calibrated
 from goodvibe_bench.judge.definition import Card
 from goodvibe_bench.judge.vote import VoteJudge
 from goodvibe_bench.judging import label
-from goodvibe_bench.judging.card import labels_cell, rate_cell, safe_rates_cell, write
+from goodvibe_bench.judging.card import check_own, labels_cell, rate_cell, safe_rates_cell, write
 from goodvibe_bench.metric.calibration import NoThreshold, crossfitted
 from goodvibe_bench.metric.scaling import ScalingKind
 from goodvibe_bench.result import score, store
@@ -50,17 +51,22 @@ def calibrate(
     max_fpr: float | None = None,
     output: Path | None = None,
     seed: int = 0,
+    tell: Callable[[str], None] | None = None,
 ) -> Path:
     """Calibrate the judge `name` and return the folder with its new card.json and README.md.
 
     Labelled are the calibration parts of the tasks of its [fit] table (of all tasks where it has none), and the files
     in `labels`; these alone with `only_labels`. A language without enough labels keeps what the card said. `output` is
-    the folder of the card; the one beside the definition when None. Raises UsageError for words that do not fit, for
-    bad labels, and where no language can be calibrated or one cannot keep `max_fpr`.
+    the folder of the card; the one beside the definition when None. `tell` is given what must be heard: what the card
+    lost; `show` when None. Raises UsageError for words that do not fit, for bad labels, for an `output` with another
+    README.md or card, and where no language can be calibrated or one cannot keep `max_fpr`.
     """
     definition = catalog.read("judges", name, JudgeDefinition)
     _check(data, labels, only_labels, max_fpr)
-    folder = store.writable(output or cards.weights_folder(definition))
+    own = cards.weights_folder(definition)
+    folder = output or own
+    check_own(folder, None if folder.resolve() == own.resolve() else definition.name)
+    store.writable(folder)
     sources = [] if only_labels else _task_sources(definition.content, data, show)
     sources += _label_sources(labels, show)
     fitted = judges.load(name, judges.Loading(scratch=SCRATCH))
@@ -68,17 +74,29 @@ def calibrate(
     found = _calibrations(sources, scored, scaling, max_fpr, seed, show)
     of: dict[str, Any] = {
         "definition_digest": definition.digest,
-        "weights_digest": cards.digest_weights(cards.weights_folder(definition)),
-        "identity": cards.identity(definition, cards.weights_folder(definition)),
+        "weights_digest": cards.digest_weights(own),
+        "identity": cards.identity(definition, own),
     }
     old = fitted.card or Card(judge=definition.name, data={}, recipe={}, calibration={}, **of)
     recipe = {"when": score.now(), "scaling": scaling, "max_fpr": max_fpr, "seed": seed, "languages": list(found)}
     recipe |= _members(fitted.judge)
     recipe["sources"] = {one.name: {"snippets": len(one.items), "digest": one.digest} for one in sources}
-    calibration = {**old.calibration, **found}  # what was measured before holds no longer
+    calibration = {**old.calibration, **found}
     new = {"calibration": calibration, "recipe": old.recipe | {"calibration": recipe}, "measured": {}}
     write(old.model_copy(update=new | of), folder)
+    if old.measured:
+        (tell or show.line)(_dropped(name, old))
     return folder
+
+
+def _dropped(name: str, old: Card) -> str:
+    """Return a line on the figures that are of the calibration of before, and how they are made anew."""
+    probes = " --probes" if old.measured.get("probes") else ""
+    return (
+        f"Dropped from the card, for the calibration of before made it: {len(old.measured.get('rows', []))} rows of "
+        f"`judge bench`{' and its probes' if probes else ''}. Anew: goodvibe-bench judge bench --judge "
+        f"{shlex.quote(name)}{probes} --save"
+    )
 
 
 def _members(judge: Judge) -> dict[str, Any]:

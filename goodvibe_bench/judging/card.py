@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge.definition import Card
 from goodvibe_bench.metric.correction import label_budget
 from goodvibe_bench.result import store
@@ -27,6 +28,37 @@ PAPER = (
     "say)."
 )
 """What stands beside the raw CyberNative rows."""
+
+
+HEAD = "# Judge card: "
+"""What the first line of a card's page begins with."""
+
+
+def check_own(folder: Path, judge: str | None = None) -> None:
+    """Raise UsageError where `folder` has a README.md or card.json that is no judge's, or not `judge`'s."""
+    for name, is_own in (("README.md", _is_page), ("card.json", _is_card)):
+        path = folder / name
+        if path.exists() and not is_own(path, judge):
+            raise UsageError(
+                f"{path} is no card of {f'the judge {judge!r}' if judge else 'a judge'}, and would be overwritten. "
+                "Give --output a new folder, or that of the judge."
+            )
+
+
+def _is_page(path: Path, judge: str | None) -> bool:
+    try:
+        first = path.read_text(encoding="utf-8").partition("\n")[0]
+    except (OSError, ValueError):
+        return False
+    return first.startswith(HEAD) if judge is None else first == HEAD + markdown(judge)
+
+
+def _is_card(path: Path, judge: str | None) -> bool:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and "calibration" in found and "judge" in found and judge in (None, found["judge"])
 
 
 def write(card: Card, folder: Path) -> None:
@@ -55,7 +87,7 @@ def labels_cell(found: Calibration) -> str:
 
 def card_text(card: Card) -> str:
     """Return the judge card as Markdown: data, recipe, and figures per language beside those it is compared with."""
-    lines = [f"# Judge card: {markdown(card.judge)}", "", *_data(card)]
+    lines = [HEAD + markdown(card.judge), "", *_data(card)]
     if "calibration" in card.recipe:
         lines += _sources(card.recipe["calibration"])
     lines += ["", "## Figures on the calibration part", ""]

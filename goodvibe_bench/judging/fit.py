@@ -15,7 +15,7 @@ from goodvibe_bench.completion.bare import bare
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge import cards, linear
 from goodvibe_bench.judge.definition import Card, Fit, JudgeDefinition, LinearJudge, ModelJudge, SignalsJudge
-from goodvibe_bench.judging.card import write
+from goodvibe_bench.judging.card import check_own, write
 from goodvibe_bench.judging.data import gather
 from goodvibe_bench.metric.calibration import crossfitted
 from goodvibe_bench.result import store
@@ -89,6 +89,7 @@ def _check_replaceable(folder: Path) -> None:
             f"{folder} holds what is no judge's: {', '.join(map(repr, foreign[:3]))}{more}. A fit replaces its folder "
             "whole: give --output a new folder, or that of a judge."
         )
+    check_own(folder)
 
 
 def _own(path: Path) -> bool:

@@ -179,3 +179,37 @@ def test_label_and_calibrate_go_hand_in_hand_on_the_command_line(call: Call, jud
     code, out, _ = call(*words, "--scaling", "none", "--json")
     assert json.loads(out)["calibration"]["cpp"]["scaling"] is None
     assert call("judge", "label", str(source), "--output", "mine.jsonl")[0] == 2
+
+
+@pytest.mark.parametrize("taken", ["README.md", "card.json"])
+def test_another_readme_or_card_is_not_overwritten(judge: Path, tmp_path: Path, taken: str) -> None:
+    output = tmp_path / "taken"
+    output.mkdir()
+    (output / taken).write_text('# My thesis\n{"calibration": {}}')
+    with pytest.raises(UsageError, match=rf"{taken} is no card of the judge 'word'.*--output"):
+        calibrate(str(judge), QUIET, output=output)
+    assert (output / taken).read_text() == '# My thesis\n{"calibration": {}}'
+
+
+def test_the_card_of_another_judge_is_not_overwritten(judge: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.toml"
+    other.write_text(judge.read_text())
+    folder = calibrate(str(judge), QUIET, output=tmp_path / "out")
+    assert calibrate(str(judge), QUIET, output=folder) == folder
+    with pytest.raises(UsageError, match="no card of the judge 'other'"):
+        calibrate(str(other), QUIET, output=folder)
+    assert _card(folder).judge == "word"
+
+
+def test_what_a_new_calibration_drops_is_said_even_quietly(judge: Path, tmp_path: Path, call: Call) -> None:
+    folder = calibrate(str(judge), QUIET)
+    words = ("judge", "calibrate", "--judge", str(judge), "--quiet")
+    assert "Dropped" not in call(*words)[1], "there is nothing to drop"
+    measured = {"date": "2026", "rows": [], "probes": None}
+    for more in ((), ("--json",)):
+        (folder / "card.json").write_text(_card(folder).model_copy(update={"measured": measured}).model_dump_json())
+        code, out, err = call(*words, *more)
+        said = " ".join((err if more else out).split())
+        assert code == 0
+        assert f"0 rows of `judge bench`. Anew: goodvibe-bench judge bench --judge {judge} --save" in said
+        assert _card(folder).measured == {}

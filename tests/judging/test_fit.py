@@ -206,3 +206,12 @@ def test_a_model_judge_learns_from_contrast_sets_mended_pairs_and_copies_and_goe
     again = judges.load(name).card
     assert again is not None
     assert again.calibration == card.calibration
+
+
+def test_a_fit_deletes_no_readme_of_others(tmp_path: Path) -> None:
+    path, output = _definition(tmp_path, 'kind = "linear"\nfeatures = 4096'), tmp_path / "mine"
+    output.mkdir()
+    (output / "README.md").write_text("# My thesis\n")
+    with pytest.raises(UsageError, match=r"README\.md is no card of a judge"):
+        fit(str(path), Show(quiet=True), output=output)
+    assert (output / "README.md").read_text() == "# My thesis\n"
