@@ -111,6 +111,9 @@ def calibrate(
     output: Annotated[
         Path | None, typer.Option(help="Folder for card and README; beside the definition by default.")
     ] = None,
+    fewer: Annotated[
+        bool, typer.Option("--fewer", help="Also replace a calibration that rests on more data than is at hand.")
+    ] = False,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -131,7 +134,8 @@ def calibrate(
             scaling=scaling.value,
             max_fpr=max_fpr,
             output=output,
-            tell=told.append,
+            fewer=fewer,
+            tell=told.append if quiet else None,
         )
     card = read_card(folder)
     if as_json or card is None:

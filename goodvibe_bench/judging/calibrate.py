@@ -16,13 +16,14 @@ from goodvibe_bench.judge import load as judges
 from goodvibe_bench.judge.calibrated import Calibrated
 from goodvibe_bench.judge.definition import Card
 from goodvibe_bench.judge.vote import VoteJudge
-from goodvibe_bench.judging import label
+from goodvibe_bench.judging import label, provenance
 from goodvibe_bench.judging.card import check_own, labels_cell, rate_cell, safe_rates_cell, write
 from goodvibe_bench.metric.calibration import NoThreshold, crossfitted
 from goodvibe_bench.metric.scaling import ScalingKind
 from goodvibe_bench.result import score, store
 from goodvibe_bench.run import JUDGED_AT_ONCE, Show
 from goodvibe_bench.task import load as load_task
+from goodvibe_bench.task.definition import HubSource, TaskDefinition
 from goodvibe_bench.task.load import at_hand
 from goodvibe_bench.types import LANGUAGES, Calibration, Code, Judge, Labelled, Language
 
@@ -50,6 +51,7 @@ def calibrate(
     scaling: ScalingKind = "temperature",
     max_fpr: float | None = None,
     output: Path | None = None,
+    fewer: bool = False,
     seed: int = 0,
     tell: Callable[[str], None] | None = None,
 ) -> Path:
@@ -57,9 +59,10 @@ def calibrate(
 
     Labelled are the calibration parts of the tasks of its [fit] table (of all tasks where it has none), and the files
     in `labels`; these alone with `only_labels`. A language without enough labels keeps what the card said. `output` is
-    the folder of the card; the one beside the definition when None. `tell` is given what must be heard: what the card
-    lost; `show` when None. Raises UsageError for words that do not fit, for bad labels, for an `output` with another
-    README.md or card, and where no language can be calibrated or one cannot keep `max_fpr`.
+    the folder of the card; the one beside the definition when None. `tell` is given what must be heard: tasks left out,
+    what the card lost; `show` when None. Raises UsageError for words that do not fit, for bad labels, for an `output`
+    with another README.md or card, where no language can be calibrated or one cannot keep `max_fpr`, and, unless
+    `fewer`, where the card in the folder rests on sources that are not at hand.
     """
     definition = catalog.read("judges", name, JudgeDefinition)
     _check(data, labels, only_labels, max_fpr)
@@ -67,8 +70,11 @@ def calibrate(
     folder = output or own
     check_own(folder, None if folder.resolve() == own.resolve() else definition.name)
     store.writable(folder)
-    sources = [] if only_labels else _task_sources(definition.content, data, show)
+    tell = tell or show.line
+    sources = [] if only_labels else _task_sources(definition.content, data, show, tell)
     sources += _label_sources(labels, show)
+    if not fewer:
+        _refuse_fewer(folder, sources, only_labels)
     fitted = judges.load(name, judges.Loading(scratch=SCRATCH))
     scored = _scores(fitted.judge, sources, show)
     found = _calibrations(sources, scored, scaling, max_fpr, seed, show)
@@ -85,7 +91,7 @@ def calibrate(
     new = {"calibration": calibration, "recipe": old.recipe | {"calibration": recipe}, "measured": {}}
     write(old.model_copy(update=new | of), folder)
     if old.measured:
-        (tell or show.line)(_dropped(name, old))
+        tell(_dropped(name, old))
     return folder
 
 
@@ -135,17 +141,47 @@ def _check(data: Path | None, labels: Sequence[Path], only_labels: bool, max_fpr
         raise UsageError(f"--data {str(data)!r} does not exist.")
 
 
-def _task_sources(definition: JudgeDefinition, data: Path | None, show: Show) -> list[Source]:
+def _refuse_fewer(folder: Path, sources: Sequence[Source], only_labels: bool) -> None:
+    """Raise UsageError where a language's calibration in the folder's card rests on sources that are not here."""
+    card = cards.read_card(folder)
+    here = {item.language for source in sources for item in source.items}
+    given = [source.name for source in sources]
+    lost = {
+        name
+        for language in (card.calibration if card else ())
+        if card and language in here
+        for name in provenance.missing(card, language, given, only_labels=only_labels)
+    }
+    if lost:
+        raise UsageError(
+            f"The calibration in {folder / 'card.json'} rests on more than is at hand: {', '.join(sorted(lost))}. Give "
+            f"the data as well (--data for tasks, --labels for people's labels), or --fewer to replace it all the same."
+        )
+
+
+def _task_sources(
+    definition: JudgeDefinition, data: Path | None, show: Show, tell: Callable[[str], None]
+) -> list[Source]:
+    """Return a source a task, from local data or else the hub; `tell` hears which are neither here nor there."""
     from goodvibe_bench.trainer.train import labelled  # loads torch: only when there are rows
 
     names = list(definition.fit.tasks if definition.fit else catalog.names("tasks"))
-    found = []
+    found: list[Source] = []
+    lost: set[str] = set()
     for done, name in enumerate(names):
         show("gather", done, len(names), name)
-        if not at_hand(name, data):
-            show.line(f"{name}: left out, its data is not at hand (--data)")
+        source = catalog.read("tasks", name, TaskDefinition).content.source
+        dataset = source.dataset if isinstance(source, HubSource) else ""
+        try:
+            if dataset in lost:
+                raise UsageError(f"Data set {dataset!r} is not at hand either (--data).")
+            task = load_task(name, data=data)
+        except UsageError as error:
+            if at_hand(name, data):
+                raise
+            lost.add(dataset)
+            tell(f"{name}: left out. {error}")
             continue
-        task = load_task(name, data=data)
         items = [*labelled(task.pairs["calibration"]), *task.cases]
         found.append(Source(name, items, [1.0] * len(items), task.digest))
     return found

@@ -213,3 +213,42 @@ def test_what_a_new_calibration_drops_is_said_even_quietly(judge: Path, tmp_path
         assert code == 0
         assert f"0 rows of `judge bench`. Anew: goodvibe-bench judge bench --judge {judge} --save" in said
         assert _card(folder).measured == {}
+
+
+def _rests_on_more(folder: Path, name: str = "cybernative-cpp") -> str:
+    """Have the card in `folder` say that its calibration rests on another source too; return the card's text."""
+    card = _card(folder)
+    recipe = json.loads(json.dumps(card.recipe))
+    for block in (recipe["calibration"], *recipe.get("calibrated", {}).values()):
+        block["sources"][name] = {"snippets": 82, "digest": "0"}
+    (folder / "card.json").write_text(card.model_copy(update={"recipe": recipe}).model_dump_json())
+    return (folder / "card.json").read_text()
+
+
+def test_a_calibration_on_more_sources_is_not_replaced(
+    judge: Path, labels: Path, tmp_path: Path, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GOODVIBE_BENCH_DATA", raising=False)
+    folder = calibrate(str(judge), QUIET)
+    judge.write_text(f'{JUDGE}[fit]\ntasks = ["cybernative-cpp", "{tmp_path / "task"}"]\n')
+    before = _rests_on_more(folder)
+    words = ("judge", "calibrate", "--judge", str(judge), "--quiet")
+    code, out, err = call(*words)
+    assert (code, out) == (2, "")
+    said = " ".join(err.split())
+    for word in ("rests on more than is at hand: cybernative-cpp.", "--data", "--fewer"):
+        assert word in said
+    assert (folder / "card.json").read_text() == before
+    code, out, _ = call(*words, "--fewer")
+    assert code == 0
+    assert "cybernative-cpp: left out. Data set" in " ".join(out.split()), "also quietly"
+    assert calibrate(str(judge), QUIET, labels=[labels], only_labels=True) == folder, "labels in place of tasks"
+    with pytest.raises(UsageError, match=r"rests on more than is at hand: labels\.jsonl \("):
+        calibrate(str(judge), QUIET)
+
+
+def test_labels_that_were_mended_are_the_same_source(judge: Path, labels: Path) -> None:
+    folder = calibrate(str(judge), QUIET, labels=[labels], only_labels=True)
+    fill(labels, lambda row: int("strcpy" in row["code"]))
+    assert calibrate(str(judge), QUIET, labels=[labels], only_labels=True) == folder
+    assert _card(folder).calibration["cpp"].tpr.value == 1
