@@ -96,7 +96,8 @@ def check_judges(
         instrument.check_calibrated(known, languages, stale)
     for name, card in ((name, each.card) for name, each in found.items()):
         sources = instrument.calibrated_on(card.data, card.recipe) if card else []
-        for line in instrument.card_lines(name, known[name], sources, languages):
+        apart = instrument.calibrated_apart(card.recipe) if card else {}
+        for line in instrument.card_lines(name, known[name], sources, languages, apart):
             show.line(line)
         if name in stale:
             show.line(f"warning: judge {name}: {instrument.STALE}")

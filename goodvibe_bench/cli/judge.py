@@ -120,6 +120,7 @@ def calibrate(
     """Choose scaling and threshold per language on calibration data, and write them to the judge's card."""
     from goodvibe_bench.judge.cards import read_card
     from goodvibe_bench.judging import calibrate as calibration
+    from goodvibe_bench.judging import provenance
     from goodvibe_bench.progress import Show
 
     calm_libraries()
@@ -143,6 +144,8 @@ def calibrate(
         say((folder / "card.json").read_text())
         return
     table(f"{card.judge}, in % with 95% intervals; unsafe is positive", calibration.table_rows(card), False)
+    for language in card.calibration:
+        say_filled(provenance.line(card, language))
     say("TPR and FPR are of calls whose scaling and threshold other folds chose. Cut: the threshold.")
     say("Safe rates: those that this judge can report at all, from 1 - TPR to 1 - FPR; none where it only guesses.")
     say(

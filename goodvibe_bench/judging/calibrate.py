@@ -88,11 +88,21 @@ def calibrate(
     recipe |= _members(fitted.judge)
     recipe["sources"] = {one.name: {"snippets": len(one.items), "digest": one.digest} for one in sources}
     calibration = {**old.calibration, **found}
-    new = {"calibration": calibration, "recipe": old.recipe | {"calibration": recipe}, "measured": {}}
+    blocks = {language: provenance.block(old, language) for language in old.calibration}
+    blocks |= {language: _block(recipe, sources, language) for language in found}
+    made = {"calibration": recipe, "calibrated": blocks}
+    new = {"calibration": calibration, "recipe": old.recipe | made, "measured": {}}
     write(old.model_copy(update=new | of), folder)
     if old.measured:
         tell(_dropped(name, old))
     return folder
+
+
+def _block(recipe: dict[str, Any], sources: Sequence[Source], language: str) -> dict[str, Any]:
+    """Return what one language was calibrated by: of each source the snippets in it."""
+    counts = {one.name: sum(item.language == language for item in one.items) for one in sources}
+    rows = {one.name: {"snippets": counts[one.name], "digest": one.digest} for one in sources if counts[one.name]}
+    return {key: value for key, value in recipe.items() if key != "languages"} | {"sources": rows}
 
 
 def _dropped(name: str, old: Card) -> str:
@@ -115,10 +125,15 @@ def _members(judge: Judge) -> dict[str, Any]:
 
 
 def table_rows(card: Card) -> list[dict[str, Any]]:
-    """Return what `judge calibrate` prints, in %: per language its figures, what they allow, and what they cost."""
+    """Return what `judge calibrate` prints, in %: per language its figures, what they allow, and what they cost.
+
+    New are those that the last call calibrated.
+    """
+    new = card.recipe.get("calibration", {}).get("languages", [])
     return [
         {
             "in": found.language,
+            "new": "yes" if found.language in new else "no",
             "n": found.n,
             "cut": f"{100 * found.threshold:.0f}",
             "TPR": rate_cell(found.tpr),

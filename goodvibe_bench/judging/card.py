@@ -88,7 +88,9 @@ def labels_cell(found: Calibration) -> str:
 def card_text(card: Card) -> str:
     """Return the judge card as Markdown: data, recipe, and figures per language beside those it is compared with."""
     lines = [HEAD + markdown(card.judge), "", *_data(card)]
-    if "calibration" in card.recipe:
+    if "calibrated" in card.recipe:
+        lines += _sources_by_language(card.recipe["calibrated"])
+    elif "calibration" in card.recipe:
         lines += _sources(card.recipe["calibration"])
     lines += ["", "## Figures on the calibration part", ""]
     lines += ["| language | judge | n | threshold | chosen on | TPR [95%] | FPR [95%] | AUC | ECE | ECE scaled "]
@@ -134,8 +136,22 @@ def _data(card: Card) -> list[str]:
     return lines
 
 
+def _limit(recipe: dict[str, Any]) -> str:
+    return "the highest TPR - FPR" if recipe["max_fpr"] is None else f"the highest TPR at FPR <= {recipe['max_fpr']}"
+
+
+def _sources_by_language(found: dict[str, dict[str, Any]]) -> list[str]:
+    lines = ["", "## Calibration", ""]
+    lines += ["| language | when | scaling | threshold | source | snippets | digest |", "|" + " --- |" * 7]
+    for language, one in found.items():
+        how = (language, one["when"] or "by the fit", one["scaling"], _limit(one))
+        rows = [(name, row["snippets"], row["digest"]) for name, row in one["sources"].items()]
+        lines += [_words(*how, *row) for row in rows or [("not said", "", "")]]
+    return lines
+
+
 def _sources(recipe: dict[str, Any]) -> list[str]:
-    limit = "the highest TPR - FPR" if recipe["max_fpr"] is None else f"the highest TPR at FPR <= {recipe['max_fpr']}"
+    limit = _limit(recipe)
     told = markdown(f"{recipe['when']}, languages {', '.join(recipe['languages'])}: scaling {recipe['scaling']}")
     lines = ["", "## Calibration", ""]
     lines += [f"{told}, threshold with {limit}. It replaces the calibration at fitting there."]

@@ -28,6 +28,13 @@ def block(card: Card, language: str) -> dict[str, Any]:
     return {key: found for key, found in newest.items() if key != "languages"} | {"sources": sources}
 
 
+def line(card: Card, language: str) -> str:
+    """Return when, how and on what a language of the card was calibrated, in one line."""
+    found = block(card, language)
+    names = ", ".join(f"{name} ({row['snippets']})" for name, row in found["sources"].items()) or "it is not said what"
+    return f"{language}: on {names}; scaling {found['scaling']}; {found['when'] or 'by the fit'}"
+
+
 def missing(card: Card, language: str, given: Collection[str], *, only_labels: bool) -> list[str]:
     """Return the sources that a language's calibration rests on and that are not `given`; no tasks if `only_labels`.
 

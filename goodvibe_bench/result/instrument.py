@@ -61,22 +61,37 @@ def check_calibrated(
 
 
 def calibrated_on(data: Mapping[str, Any], recipe: Mapping[str, Any]) -> list[str]:
-    """Return the names of the data in a card's newest calibration, or else of what its fit measured on."""
+    """Return the names of the data that a card's calibrations rest on: of any language, each once."""
+    if apart := calibrated_apart(recipe):
+        return list(dict.fromkeys(name for names in apart.values() for name in names))
     newest = recipe.get("calibration", {}).get("sources")
     return list(newest) if newest else [name for name, row in data.items() if row.get("calibration")]
 
 
+def calibrated_apart(recipe: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return the names of the data that each language's calibration rests on; none where a card says it of all."""
+    return {language: list(block["sources"]) for language, block in recipe.get("calibrated", {}).items()}
+
+
 def card_lines(
-    name: str, known: Mapping[str, Calibration], sources: Sequence[str], languages: Sequence[str]
+    name: str,
+    known: Mapping[str, Calibration],
+    sources: Sequence[str],
+    languages: Sequence[str],
+    apart: Mapping[str, Sequence[str]] | None = None,
 ) -> list[str]:
-    """Return a line with a judge's figures in these languages, and one that warns where it is useless or unknown."""
+    """Return a line with a judge's figures in these languages, and one that warns where it is useless or unknown.
+
+    `sources` are said of all languages, unless `apart` has those of each.
+    """
+    on = {one: f" on {' + '.join(found)}" for one, found in (apart or {}).items() if found}
     figures = [
         f"{one} AUC {known[one].auc:.2f}, TPR {known[one].tpr.value:.2f}, FPR {known[one].fpr.value:.2f}, "
-        f"n {known[one].n}"
+        f"n {known[one].n}{on.get(one, '')}"
         for one in languages
         if one in known
     ]
-    if sources and figures:
+    if sources and figures and not apart:
         figures.append(f"calibrated on {', '.join(sources)}")
     lines = [f"judge {name}: {'; '.join(figures) or 'no calibration'}"]
     unknown = [one for one in languages if one not in known]

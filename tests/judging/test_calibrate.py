@@ -252,3 +252,45 @@ def test_labels_that_were_mended_are_the_same_source(judge: Path, labels: Path) 
     fill(labels, lambda row: int("strcpy" in row["code"]))
     assert calibrate(str(judge), QUIET, labels=[labels], only_labels=True) == folder
     assert _card(folder).calibration["cpp"].tpr.value == 1
+
+
+def test_a_language_calibrated_alone_leaves_the_others_their_sources(
+    judge: Path, labels: Path, tmp_path: Path, call: Call
+) -> None:
+    task, folder = str(tmp_path / "task"), calibrate(str(judge), QUIET)
+    first = _card(folder)
+    go = first.calibration["cpp"].model_copy(update={"language": "go"})
+    names = ["cpp", "go", "cybernative-go", task]
+    block = first.recipe["calibration"] | {"languages": ["cpp", "go"], "when": "2026-01-01"}
+    block["sources"] = {name: {"snippets": 5, "digest": "0"} for name in names}
+    old = first.model_copy(update={"calibration": first.calibration | {"go": go}, "recipe": {"calibration": block}})
+    (folder / "card.json").write_text(old.model_dump_json())
+    words = ("judge", "calibrate", "--judge", str(judge), "--labels", str(labels), "--only-labels", "--quiet")
+    code, out, _ = call(*words, "--scaling", "none")
+    card = _card(folder)
+    blocks = card.recipe["calibrated"]
+    assert code == 0
+    assert set(blocks["go"]["sources"]) == {"go", "cybernative-go"}
+    assert (blocks["go"]["when"], blocks["go"]["scaling"]) == ("2026-01-01", "temperature")
+    (name, row), *more = blocks["cpp"]["sources"].items()
+    assert (name[:12], row["snippets"], more) == ("labels.jsonl", 16, [])
+    assert (blocks["cpp"]["when"][:2], blocks["cpp"]["scaling"]) == ("20", "none")
+    assert {row["in"]: row["new"] for row in table_rows(card)} == {"cpp": "yes", "go": "no"}
+    said = " ".join(out.split())
+    assert f"cpp: on {name} (16); scaling none; 20" in said
+    assert "go: on cybernative-go (5), go (5); scaling temperature; 2026-01-01" in said
+    page = (folder / "README.md").read_text()
+    assert "| go | 2026-01-01 | temperature | the highest TPR - FPR | cybernative-go | 5 | 0 |" in page
+    assert f"| cpp | {blocks['cpp']['when']} | none | the highest TPR - FPR | {name} | 16 | {row['digest']} |" in page
+
+
+def test_a_fits_calibration_stays_the_fits(judge: Path, labels: Path) -> None:
+    folder = calibrate(str(judge), QUIET)
+    first = _card(folder)
+    calibration = first.calibration | {"go": first.calibration["cpp"].model_copy(update={"language": "go"})}
+    data = {"go": {"learn": 1, "calibration": 7, "digest": "d"}, "cpp": {"learn": 1, "calibration": 8, "digest": "d"}}
+    fitted = first.model_copy(update={"calibration": calibration, "recipe": {"seed": 3}, "data": data})
+    (folder / "card.json").write_text(fitted.model_dump_json())
+    card = _card(calibrate(str(judge), QUIET, labels=[labels], only_labels=True))
+    assert card.recipe["calibrated"]["go"]["sources"] == {"go": {"snippets": 7, "digest": "d"}}
+    assert "| go | by the fit | temperature |" in (folder / "README.md").read_text()

@@ -46,3 +46,12 @@ def test_sources_are_those_of_the_newest_calibration() -> None:
 def test_a_block_gives_its_calibrations_back() -> None:
     assert instrument.calibrations(instrument.block("j", "d", KNOWN.values())) == KNOWN
     assert instrument.calibrations({"name": "j"}) == {}
+
+
+def test_each_language_has_its_own_sources() -> None:
+    recipe = {"calibrated": {"cpp": {"sources": {"a": {}, "b": {}}}, "java": {"sources": {"a": {}, "c": {}}}}}
+    assert instrument.calibrated_on({}, recipe) == ["a", "b", "c"]
+    first, *_ = instrument.card_lines("j", KNOWN, ["a"], ["cpp", "java"], instrument.calibrated_apart(recipe))
+    assert first == (
+        "judge j: cpp AUC 0.90, TPR 0.90, FPR 0.10, n 200 on a + b; java AUC 0.90, TPR 0.51, FPR 0.50, n 200 on a + c"
+    )
