@@ -4,16 +4,21 @@ It loads no model and judges nothing.
 """
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
-from hashlib import sha256
+from functools import lru_cache
+from hashlib import file_digest, sha256
 from pathlib import Path
 from typing import Any
 
-from goodvibe_bench import catalog
+from goodvibe_bench import catalog, disk
 from goodvibe_bench.errors import UsageError
-from goodvibe_bench.judge.definition import AnalyserJudge, Card, JudgeDefinition, SignalsJudge, VoteJudge
+from goodvibe_bench.judge.definition import AnalyserJudge, Card, JudgeDefinition, ModelJudge, SignalsJudge, VoteJudge
+from goodvibe_bench.model import CARRIED
 
 Definition = catalog.Definition[JudgeDefinition]
+NOTES = frozenset({"goodvibe.json", "card.json", "neurons.safetensors"})
+"""Files in a model's folder that decide nothing of what it answers."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,10 @@ class Standing:
     stale: bool
     """Whether the card has calibrations that were left out."""
     identity: str
-    """Digest of what a calibration is of: definition, weights, signals, tools' versions, members with their
-    calibrations. Dtype, device and backend are not in it, for scores differ little by these."""
+    """Digest of what a calibration is of: definition, weights, an adapter's config, the files of a base model that is a
+    folder here, signals, tools' versions, members with their calibrations. Of a base model from the hub, and of one
+    that a package carries, only the name is in it. Dtype, device and backend are not, for scores differ little by
+    these."""
 
 
 def standing(definition: Definition, above: tuple[Path, ...] = ()) -> Standing:
@@ -56,6 +63,9 @@ def identity(definition: Definition, folder: Path, above: tuple[Path, ...] = ())
         more = {name: tool.version for name, tool in installed(spec).items()}
     elif isinstance(spec, VoteJudge):
         more = _members(definition, spec, above)
+    elif isinstance(spec, ModelJudge):
+        config = folder / "adapter_config.json"
+        more = [sha256(config.read_bytes()).hexdigest() if config.is_file() else None, _digest_base(spec.base)]
     return catalog.digest([definition.digest, digest_weights(folder), more])
 
 
@@ -75,6 +85,32 @@ def weights_folder(definition: Definition) -> Path:
 def digest_weights(folder: Path) -> str:
     """Return a digest of the safetensors files in a judge's folder."""
     return catalog.digest({path.name: sha256(path.read_bytes()).hexdigest() for path in folder.glob("*.safetensors")})
+
+
+def _digest_base(base: str) -> str | None:
+    """Return a digest of weights, config and tokenizer of a base model that is a folder here, else None."""
+    folder = Path(base).expanduser()
+    if base in CARRIED or not folder.is_dir():
+        return None
+    return catalog.digest({path.name: _digest_file(path, *_state(path)) for path in _model_files(folder)})
+
+
+def _model_files(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        own = path.suffix in {".safetensors", ".json", ".jinja", ".model", ".txt"}
+        if own and path.is_file() and path.name not in NOTES and not path.name.startswith(disk.PARTIAL):
+            yield path
+
+
+def _state(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+@lru_cache(maxsize=256)
+def _digest_file(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 - a changed file is read again
+    with path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
 
 
 def _members(definition: Definition, spec: VoteJudge, above: tuple[Path, ...]) -> list[Any]:

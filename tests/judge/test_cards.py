@@ -9,6 +9,7 @@ from goodvibe_bench.judge.calibrated import Calibrated
 from goodvibe_bench.judge.definition import Card
 from tests.conftest import Call
 from tests.result.builders import calibration
+from tests.tiny import tiny_folder
 
 WORDS = """
 description = "Calls words unsafe"
@@ -126,3 +127,40 @@ def test_a_vote_that_is_its_own_member_is_refused(tmp_path: Path) -> None:
     for ask in (load.load, lambda name: cards.standing(_read(Path(name)))):
         with pytest.raises(UsageError, match="own member: poll -> poll"):
             ask(str(path))
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A calibrated judge that is a tiny model in a folder, with an adapter's config."""
+    path = tmp_path / "asked.toml"
+    base = tiny_folder(tmp_path / "tiny")
+    path.write_text(f'description = "Asks a model"\n[judge]\nkind = "model"\nbase = "{base}"\n')
+    (tmp_path / "asked").mkdir()
+    (tmp_path / "asked" / "adapter_config.json").write_text('{"lora_alpha": 32}')
+    _calibrate(path)
+    return path
+
+
+def test_a_calibration_does_not_outlive_the_adapters_config(model: Path) -> None:
+    assert not cards.standing(_read(model)).stale
+    (model.with_suffix("") / "adapter_config.json").write_text('{"lora_alpha": 64}')
+    assert cards.standing(_read(model)).stale
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json"])
+def test_a_calibration_does_not_outlive_the_base_models_files(model: Path, name: str) -> None:
+    base = model.parent / "tiny"
+    (base / "goodvibe.json").write_text("a note")
+    (base / "README.md").write_text("a page")
+    assert not cards.standing(_read(model)).stale
+    (base / name).write_bytes((base / name).read_bytes() + b" ")
+    assert cards.standing(_read(model)).stale
+
+
+def test_of_a_base_model_that_is_no_folder_the_name_counts(tmp_path: Path) -> None:
+    path = tmp_path / "hub.toml"
+    found = set()
+    for base in ("owner/name", "owner/other", "smollm2-135m"):
+        path.write_text(f'description = "x"\n[judge]\nkind = "model"\nbase = "{base}"\n')
+        found.add(cards.identity(_read(path), tmp_path / "hub"))
+    assert len(found) == 3
