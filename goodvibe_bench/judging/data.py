@@ -54,13 +54,19 @@ def gather(
         learn += _sides(pairs)
         licence = ", ".join(sorted({str(row.get("license") or "not said") for row in read_json_lines(path)}))
         counts = {"learn": 2 * len(pairs), "calibration": 0}
-        sources[name] = counts | {"digest": catalog.digest([p.id for p in pairs]), "license": licence}
+        sources[name] = counts | {"digest": catalog.digest(catalog.plain(pairs)), "license": licence}
+    licence = OURS if recipe.contrast and _is_ours(beside / recipe.contrast) else "not said"
     for file, (sets, digest) in contrast.read(beside / recipe.contrast).items() if recipe.contrast else ():
         snippets = contrast.labelled(sets)
         learn += snippets
         counts = {"learn": len(snippets), "calibration": 0}
-        sources[f"{recipe.contrast}/{file}"] = counts | {"digest": digest, "license": OURS}
+        sources[f"{recipe.contrast}/{file}"] = counts | {"digest": digest, "license": licence}
     return [item for item in learn if _hashed(item.family) < recipe.share], calibration, sources
+
+
+def _is_ours(folder: Path) -> bool:
+    """Return whether contrast sets lie where those of this project do."""
+    return folder.resolve() == (catalog.root() / "judges" / "contrast.d").resolve()
 
 
 def _mended(name: str, data: Path | None) -> list[Pair]:

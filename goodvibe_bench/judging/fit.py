@@ -48,7 +48,7 @@ def fit(
     seed = recipe.seed if seed is None else seed
     learn, calibration, sources = gather(recipe, definition.path.parent, data, show)
     show.line(f"{name}: {len(learn)} labelled snippets to learn from, {len(calibration)} to calibrate on")
-    code = code_digest("model", "objective", "trainer", "tuner")
+    code = code_digest("completion", "judging", "model", "objective", "trainer", "tuner")
     partial = folder.parent / f".partial-{folder.name}-{catalog.digest([definition.digest, sources, seed, code])}"
     partial.mkdir(exist_ok=True)
     started = time.monotonic()

@@ -17,7 +17,7 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     Raises UsageError when it is missing, empty, not UTF-8, or not made of objects, naming the line.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # editors on Windows write a mark first
     except FileNotFoundError as error:
         raise UsageError(f"Data file {str(path)!r} does not exist.") from error
     except UnicodeDecodeError as error:
@@ -39,7 +39,7 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
 def numbered_rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
     """Return what `read_json_lines` does, each with its line (of a JSON array its place), counted from 1."""
     rows = read_json_lines(path)
-    lines = [number for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1) if line.strip()]
+    lines = [number for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), 1) if line.strip()]
     return list(zip(lines if len(lines) == len(rows) else range(1, len(rows) + 1), rows, strict=True))
 
 

@@ -4,10 +4,12 @@ from typing import Any
 
 import pytest
 
+from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
-from goodvibe_bench.judging.data import LabelledSet, chosen, file_pairs, labelled_sets
+from goodvibe_bench.judge.definition import Fit
+from goodvibe_bench.judging.data import LabelledSet, chosen, file_pairs, gather, labelled_sets
 from goodvibe_bench.progress import Show
-from goodvibe_bench.task.rows import DATA_VARIABLE
+from goodvibe_bench.task.rows import DATA_VARIABLE, numbered_rows
 from goodvibe_bench.types import Labelled
 from tests.task.rows import published_rows, write_rows
 
@@ -213,3 +215,27 @@ def test_a_source_that_is_no_text_is_told_with_its_line(tmp_path: Path, row: dic
     write(tmp_path / "own" / "x.jsonl", [good, row])
     with pytest.raises(UsageError, match=r"x.jsonl, line 2: its source is"):
         sets_in(tmp_path)
+
+
+def test_a_files_digest_is_of_its_code_not_of_its_ids_alone(tmp_path: Path) -> None:
+    recipe, found = Fit(tasks=(), files=("fixes.jsonl",), file_share=1.0), set()
+    for more in ({}, {"secure": "int f1() { return 2; }"}):
+        write(tmp_path / "fixes.jsonl", [pair_row(1, **more)])
+        found.add(gather(recipe, tmp_path, tmp_path, QUIET)[2]["fixes.jsonl"]["digest"])
+    assert len(found) == 2
+
+
+def test_the_licence_of_a_users_own_contrast_sets_is_not_said(tmp_path: Path) -> None:
+    ours = catalog.root() / "judges"
+    for beside, folder, licence in ((ours, "contrast.d", "Apache-2.0"), (tmp_path, "contrast.d", "not said")):
+        if beside == tmp_path:
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / "go.toml").write_bytes((ours / folder / "go.toml").read_bytes())
+        sources = gather(Fit(tasks=(), contrast=folder), beside, None, QUIET)[2]
+        assert sources[f"{folder}/go.toml"]["license"] == licence
+
+
+def test_a_byte_order_mark_is_no_part_of_a_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "fixes.jsonl", [pair_row(1)])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert [(number, row["id"]) for number, row in numbered_rows(path)] == [(1, "x1")]

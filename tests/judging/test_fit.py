@@ -215,3 +215,13 @@ def test_a_fit_deletes_no_readme_of_others(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"README\.md is no card of a judge"):
         fit(str(path), Show(quiet=True), output=output)
     assert (output / "README.md").read_text() == "# My thesis\n"
+
+
+def test_an_unfinished_fit_of_other_source_is_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def digested(*packages: str) -> str:
+        assert {"completion", "judging", "trainer"} <= set(packages)
+        raise KilledError
+
+    monkeypatch.setattr("goodvibe_bench.judging.fit.code_digest", digested)
+    with pytest.raises(KilledError):
+        fit(_on(_definition(tmp_path, 'kind = "linear"\nfeatures = 4096'), _few(tmp_path, 0.5)), Show(quiet=True))
