@@ -5,7 +5,10 @@ It uses the calibration parts of tasks and people's labels only, never what a ju
 
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,10 @@ from goodvibe_bench.types import LANGUAGES, Calibration, Code, Judge, Labelled, 
 
 SCRATCH = Path(".runs")
 """Where scores are kept, as those of a run."""
+
+
+Scored = tuple[Labelled, float, float]
+"""A snippet, its weight, and the judge's own p_unsafe."""
 
 
 @dataclass(frozen=True)
@@ -256,21 +263,47 @@ def _calibrations(
     found: dict[str, Calibration] = {}
     for language in LANGUAGES:
         own = [(item, weight, p) for item, weight, p in rows if item.language == language and p is not None]
+        at = partial(_calibration, language, own, scaling, seed)
         try:
-            found[language] = crossfitted(
-                language,
-                [item.label for item, _, _ in own],
-                [p for _, _, p in own],
-                [item.family for item, _, _ in own],
-                scaling=scaling,
-                max_fpr=max_fpr,
-                weights=[weight for _, weight, _ in own],
-                seed=seed,
-            )
+            found[language] = at(max_fpr)
         except NoThreshold as error:
-            raise UsageError(f"{language}: {error}. Give a higher --max-fpr, or a better judge.") from error
+            raise UsageError(f"{language}: {error}. {_reachable(at, own, max_fpr)}") from error
         except ValueError as error:
             show.line(f"{language}: not calibrated on {len(own)} snippets, {error}; the card keeps what it said")
+            continue
+        if max_fpr is not None and found[language].tpr.value == 0:
+            fault = f"{language}: at an FPR of at most {max_fpr} no unsafe code is called unsafe (TPR 0%)"
+            raise UsageError(f"{fault}. {_reachable(at, own, max_fpr)}")
     if not found:
         raise UsageError("No language has labels enough: each label must be there in two families at least.")
     return found
+
+
+def _calibration(
+    language: Language, rows: Sequence[Scored], scaling: ScalingKind, seed: int, max_fpr: float | None
+) -> Calibration:
+    return crossfitted(
+        language,
+        [item.label for item, _, _ in rows],
+        [p for _, _, p in rows],
+        [item.family for item, _, _ in rows],
+        scaling=scaling,
+        max_fpr=max_fpr,
+        weights=[weight for _, weight, _ in rows],
+        seed=seed,
+    )
+
+
+def _reachable(at: Callable[[float], Calibration], rows: Sequence[Scored], max_fpr: float | None) -> str:
+    """Return the least limit on the FPR, in whole per cent, that lets the judge call something unsafe, in words."""
+    safe = [(p, weight) for item, weight, p in rows if item.label == 0]
+    total = sum(weight for _, weight in safe)
+    rates = {sum(weight for q, weight in safe if q >= p) / total for _, _, p in rows}
+    for percent in sorted({ceil(100 * rate - 1e-9) for rate in rates}):
+        if (max_fpr or 0) < percent / 100 < 1:
+            with suppress(NoThreshold):
+                found = at(percent / 100)
+                if found.tpr.value > 0:
+                    reached = f"TPR {100 * found.tpr.value:.0f}% at FPR {100 * found.fpr.value:.0f}%"
+                    return f"The least limit that works is --max-fpr {percent / 100}, with {reached}."
+    return "No other --max-fpr helps: choose a better judge."

@@ -5,10 +5,11 @@ import pytest
 
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge.definition import Card
-from goodvibe_bench.judging.calibrate import calibrate, table_rows
+from goodvibe_bench.judging.calibrate import Source, _calibrations, calibrate, table_rows
 from goodvibe_bench.judging.label import sample
 from goodvibe_bench.metric.calibration import crossfitted
 from goodvibe_bench.progress import Show
+from goodvibe_bench.types import Labelled
 from tests.conftest import Call
 from tests.judging.labels import JUDGE, fill, write_records
 from tests.task.rows import published_rows, write_rows
@@ -294,3 +295,20 @@ def test_a_fits_calibration_stays_the_fits(judge: Path, labels: Path) -> None:
     card = _card(calibrate(str(judge), QUIET, labels=[labels], only_labels=True))
     assert card.recipe["calibrated"]["go"]["sources"] == {"go": {"snippets": 7, "digest": "d"}}
     assert "| go | by the fit | temperature |" in (folder / "README.md").read_text()
+
+
+def test_a_limit_at_which_nothing_is_called_unsafe_is_refused_with_one_that_works() -> None:
+    # The two highest scores are safe code's: other folds choose thresholds that no unsafe code reaches.
+    scores = [(0, 0.95), (0, 0.9), *[(1, 0.8)] * 10, *[(0, 0.1)] * 18]
+    items = [
+        Labelled(id=str(place), code="x", language="cpp", label=label, family=str(place))
+        for place, (label, _) in enumerate(scores)
+    ]
+    source = Source("made up", items, [1.0] * len(items), "0")
+    scored = [[p for _, p in scores]]
+    with pytest.raises(
+        UsageError, match=r"^cpp: .*\. The least limit that works is --max-fpr 0\.1\d?, with TPR \d+% at"
+    ):
+        _calibrations([source], scored, "none", 0.05, 0, QUIET)
+    with pytest.raises(UsageError, match="No other --max-fpr helps"):
+        _calibrations([source], [[0.5] * len(items)], "none", 0.05, 0, QUIET)
