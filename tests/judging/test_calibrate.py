@@ -301,7 +301,7 @@ def test_a_limit_at_which_nothing_is_called_unsafe_is_refused_with_one_that_work
     # The two highest scores are safe code's: other folds choose thresholds that no unsafe code reaches.
     scores = [(0, 0.95), (0, 0.9), *[(1, 0.8)] * 10, *[(0, 0.1)] * 18]
     items = [
-        Labelled(id=str(place), code="x", language="cpp", label=label, family=str(place))
+        Labelled(id=str(place), code="x", language="cpp", label=1 if label else 0, family=str(place))
         for place, (label, _) in enumerate(scores)
     ]
     source = Source("made up", items, [1.0] * len(items), "0")
