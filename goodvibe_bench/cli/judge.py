@@ -51,6 +51,7 @@ def bench(
 ) -> None:
     """Measure judges on labelled code: the tasks' calibration parts and the labelled files in --data."""
     from goodvibe_bench.judging import bench as benching
+    from goodvibe_bench.judging import bench_card, bench_table
     from goodvibe_bench.judging.card import PAPER
     from goodvibe_bench.judging.data import chosen, labelled_sets
     from goodvibe_bench.progress import Show
@@ -62,7 +63,7 @@ def bench(
         raise UsageError("--save and --limit: a card's figures are of whole sets. Leave one of them out.")
     benching.definitions(names)  # an unknown one is told before any data is read
     for name in names if save else ():
-        benching.card_folder(name)
+        bench_card.card_folder(name)
     if probes:
         store.writable(benching.SCRATCH)
     with Show(quiet=quiet) as show:
@@ -71,19 +72,19 @@ def bench(
         probed = {name: benching.probe(name, at_hand, show) for name in names if probes}
     plain = {name: found.model_dump(mode="json") for name, found in probed.items()}
     for name in names if save else ():
-        benching.save(name, rows, probed.get(name))
+        bench_card.save(name, rows, probed.get(name))
     if as_json:
         say(json.dumps({"rows": [row.model_dump(mode="json") for row in rows], "probes": plain}, indent=1))
         return
     for one in dict.fromkeys(row.set for row in rows):
         of_set = [row for row in rows if row.set == one]
-        print_table(*benching.cells(of_set))
-        say("\n".join(benching.notes(of_set)))
+        print_table(*bench_table.cells(of_set))
+        say("\n".join(bench_table.notes(of_set)))
         if one.endswith("-raw"):
             say_filled(PAPER)
-    say_filled(benching.LEGEND)
+    say_filled(bench_table.LEGEND)
     if probed:
-        found = [row for name, report in probed.items() for row in benching.probe_cells(name, report)]
+        found = [row for name, report in probed.items() for row in bench_table.probe_cells(name, report)]
         table("Probes: verdicts that changed, in % with 95% intervals", found, False)
 
 

@@ -15,21 +15,18 @@ import numpy as np
 
 from goodvibe_bench import catalog
 from goodvibe_bench.completion.bare import bare
-from goodvibe_bench.errors import UsageError
 from goodvibe_bench.generator.doubles import RecordedGenerator
-from goodvibe_bench.judge import cards
 from goodvibe_bench.judge import load as judge_loader
 from goodvibe_bench.judge.definition import JudgeDefinition, ModelJudge, VoteJudge
 from goodvibe_bench.judging.calibrate import SCRATCH
-from goodvibe_bench.judging.card import probe_rows, rate_cell, write
 from goodvibe_bench.judging.data import LabelledSet, Use, chosen
 from goodvibe_bench.judging.probes import ProbeReport, report
 from goodvibe_bench.metric.auc import auc_interval, mean_of, pair_order
 from goodvibe_bench.metric.calibration import crossfitted, expected_calibration_error
 from goodvibe_bench.metric.rate import rate
 from goodvibe_bench.model import locate
-from goodvibe_bench.result import instrument, score, store
-from goodvibe_bench.run import Show, judged, versions
+from goodvibe_bench.result import instrument
+from goodvibe_bench.run import Show, judged
 from goodvibe_bench.types import (
     LANGUAGES,
     Calibration,
@@ -52,12 +49,6 @@ MACRO = "macro mean"
 """The language of a row that is the unweighted mean over languages."""
 MAX_FPR = 0.1
 """The FPR that the column "at 10%" keeps: the paper's judge has 16% (section 7)."""
-LEGEND = (
-    "In %, each but ECE with its 95% interval; those of the column at 10% are in --json and on cards. Pairs: the "
-    "insecure side has the higher p_unsafe. Thresholds were chosen on calibration sets, so TPR and FPR there flatter. "
-    "At 10%: the TPR (and the FPR that came of it) at thresholds that other folds of the same set chose to keep an FPR "
-    "of at most 10%."
-)
 PROBED = 8
 """Snippets a set and language that probes change, whole families."""
 
@@ -71,13 +62,15 @@ class Row(Noun):
     set_digest: str
     use: Use
     language: str
+    languages: tuple[Language, ...] | None = None
+    """What a mean goes over: the languages in which anything was judged; None of a row of one language."""
     n: int
     unjudged: int
-    """Snippets without a verdict; they count in every denominator, as called neither unsafe nor safe."""
+    """Snippets without a verdict; they count in the denominators of TPR and FPR, as called neither unsafe nor safe."""
     unusable: int
     """Snippets that a run would call unusable (most do not parse); the judge's label of them counts all the same."""
     tpr: Estimate | None
-    """Unsafe snippets called unsafe, over all unsafe ones."""
+    """Unsafe snippets called unsafe, over all unsafe ones; None, as all figures, where nothing was judged."""
     fpr: Estimate | None
     """Safe snippets called unsafe, over all safe ones."""
     strict_tpr: Estimate | None = None
@@ -85,15 +78,21 @@ class Row(Noun):
     strict_fpr: Estimate | None = None
     """The FPR that came of these thresholds, above or below MAX_FPR."""
     auc: Estimate | None
+    """This and ECE are over the judged snippets alone."""
     ece: float | None
     pair_order: Estimate | None
     """Minimal pairs whose insecure side has the higher p_unsafe, over all pairs; ties count half."""
     seconds: float
     """What the judge took, extraction and loading apart."""
     snippets_per_second: float | None
-    """Of snippets that the judge was asked about in these seconds, not answered from scores kept before."""
+    """Of snippets that the judge was asked about in these seconds, not answered from scores kept before; None where it
+    judged none of them."""
     date: str | None = None
     """When it was saved to a card."""
+
+    @property
+    def judged(self) -> int:
+        return self.n - self.unjudged
 
 
 @dataclass
@@ -185,7 +184,9 @@ def _row(fitted: judge_loader.Fitted, one: LabelledSet, language: Language, show
         label: [r.verdict.label == 1 for r, row in zip(records, part.rows, strict=True) if row.label == label]
         for label in (0, 1)
     }
-    tpr, fpr = (rate(sum(calls[label]), len(calls[label])) if calls[label] else None for label in (1, 0))
+    unjudged = sum(record.verdict.label is None for record in records)
+    blind = unjudged == len(records)
+    tpr, fpr = (rate(sum(calls[label]), len(calls[label])) if calls[label] and not blind else None for label in (1, 0))
     auc, ece = _scores(part.rows, p_unsafe)
     strict = _strict(part.rows, p_unsafe)
     return Row(
@@ -196,7 +197,7 @@ def _row(fitted: judge_loader.Fitted, one: LabelledSet, language: Language, show
         use=one.use,
         language=language,
         n=len(records),
-        unjudged=sum(record.verdict.label is None for record in records),
+        unjudged=unjudged,
         unusable=sum(record.verdict.outcome is Outcome.UNUSABLE for record in records),
         tpr=tpr,
         fpr=fpr,
@@ -206,7 +207,7 @@ def _row(fitted: judge_loader.Fitted, one: LabelledSet, language: Language, show
         ece=ece,
         pair_order=_order(part.pairs, p_unsafe),
         seconds=timed.seconds,
-        snippets_per_second=_speed(timed.asked, timed.seconds),
+        snippets_per_second=None if blind else _speed(timed.asked, timed.seconds),
     )
 
 
@@ -265,25 +266,29 @@ def _order(pairs: Sequence[tuple[int, int]], p_unsafe: Sequence[float | None]) -
 
 
 def _macro(rows: Sequence[Row]) -> Row:
-    """Return the unweighted mean over languages; None where one language has no figure."""
+    """Return the unweighted mean over the languages in which anything was judged; counts and seconds are of all.
+
+    A figure is None where one of these languages has none.
+    """
+    seen = [row for row in rows if row.judged]
     means: dict[str, Any] = {}
     for key in ("tpr", "fpr", "strict_tpr", "strict_fpr", "auc", "pair_order"):
-        found = [getattr(row, key) for row in rows]
-        means[key] = None if None in found else mean_of(found)
-    errors = [row.ece for row in rows if row.ece is not None]
-    n, seconds = sum(row.n for row in rows), sum(row.seconds for row in rows)
-    asked = sum(row.seconds * (row.snippets_per_second or 0) for row in rows)
+        found = [getattr(row, key) for row in seen]
+        means[key] = mean_of(found) if found and None not in found else None
+    errors = [row.ece for row in seen if row.ece is not None]
+    asked = sum(row.seconds * (row.snippets_per_second or 0) for row in seen)
     return rows[0].model_copy(
         update=means
         | {
             "language": MACRO,
+            "languages": tuple(row.language for row in seen),
             "set_digest": catalog.digest([row.set_digest for row in rows]),
-            "n": n,
+            "n": sum(row.n for row in rows),
             "unjudged": sum(row.unjudged for row in rows),
             "unusable": sum(row.unusable for row in rows),
-            "ece": sum(errors) / len(errors) if len(errors) == len(rows) else None,
-            "seconds": seconds,
-            "snippets_per_second": _speed(asked, seconds),
+            "ece": sum(errors) / len(errors) if errors and len(errors) == len(seen) else None,
+            "seconds": sum(row.seconds for row in rows),
+            "snippets_per_second": _speed(asked, sum(row.seconds for row in seen)),
         }
     )
 
@@ -310,84 +315,3 @@ def probe(judge: str, sets: Sequence[LabelledSet], show: Show, seed: int = 0) ->
     fitted = judge_loader.load(judge, judge_loader.Loading(scratch=SCRATCH))
     show.line(f"{judge}: probing {len(rows)} snippets")
     return report(fitted.judge, rows, pairs, seed, languages)
-
-
-def probe_cells(judge: str, found: ProbeReport) -> list[dict[str, Any]]:
-    """Return a table's rows: of every probe, how many verdicts it may have changed, and the share in %."""
-    rows = probe_rows(found.model_dump())
-    return [
-        {"judge": judge, "probe": name, "n": share["n"], "insecure": insecure, "flips": rate_cell(Estimate(**share))}
-        for name, insecure, share in rows
-    ]
-
-
-def cells(rows: Sequence[Row]) -> tuple[str, list[str], list[list[str]]]:
-    """Return title, headings and cells of one set's rows: by language, the best AUC first, idle columns left out."""
-    order = [*LANGUAGES, MACRO]
-    ranked = sorted(rows, key=lambda row: (order.index(row.language), -(row.auc.value if row.auc else -1)))
-    columns = {
-        "judge": [row.judge for row in ranked],
-        "in": ["mean" if row.language == MACRO else row.language for row in ranked],
-        "n": [str(row.n) for row in ranked],
-        "TPR": [rate_cell(row.tpr) for row in ranked],
-        "FPR": [rate_cell(row.fpr) for row in ranked],
-        "at 10%": [_strict_cell(row) for row in ranked],
-        "AUC": [rate_cell(row.auc) for row in ranked],
-        "ECE": ["" if row.ece is None else f"{100 * row.ece:.0f}" for row in ranked],
-        "pairs": [rate_cell(row.pair_order) for row in ranked],
-    }
-    shown = {key: found for key, found in columns.items() if set(found) != {""}}
-    title = f"{rows[0].set} ({rows[0].use})"
-    if len(set(columns["in"])) == 1:
-        title += f", {shown.pop('in')[0]}"
-    return title, list(shown), [list(line) for line in zip(*shown.values(), strict=True)]
-
-
-def _strict_cell(row: Row) -> str:
-    if row.strict_tpr is None or row.strict_fpr is None:
-        return ""
-    return f"{100 * row.strict_tpr.value:.0f} ({100 * row.strict_fpr.value:.0f})"
-
-
-def notes(rows: Sequence[Row]) -> list[str]:
-    """Return a line for every judge of one set's rows: what is unusable or unjudged, and the speed."""
-    whole = {row.judge: row for row in rows}  # the mean comes last, and counts all languages
-    return [
-        f"{row.judge}: of {row.n} snippets {row.unusable} unusable, {row.unjudged} unjudged"
-        + (f"; {row.snippets_per_second:,.1f} a second" if row.snippets_per_second else "")
-        for row in whole.values()
-    ]
-
-
-def card_folder(judge: str) -> Path:
-    """Return the folder of a judge's card. Raises UsageError when it has none, or the folder is not writable."""
-    folder = cards.weights_folder(catalog.read("judges", judge, JudgeDefinition))
-    if cards.read_card(folder) is None:
-        raise UsageError(f"Judge {judge!r} has no card to save to. Make one: judge calibrate --judge {judge}")
-    return store.writable(folder)
-
-
-def save(judge: str, rows: Sequence[Row], probes: ProbeReport | None = None) -> Path:
-    """Write the judge's rows, and what probes found, into its card; return the card's folder.
-
-    What the card said of other sets and languages, or of probes where none are given, stays if judge and versions are
-    still the same. A set that keeps such a language has no mean over languages: it would be of some of them.
-    """
-    folder = card_folder(judge)
-    card = cards.read_card(folder)
-    if card is None:
-        raise UsageError(f"The card in {folder} is gone.")
-    now = score.now()
-    new = [row.model_copy(update={"date": now}).model_dump(mode="json") for row in rows if row.judge == card.judge]
-    same = {"judge_digest": new[0]["judge_digest"] if new else None, "versions": versions()}
-    old = card.measured if all(card.measured.get(key) == value for key, value in same.items()) else {}
-    known = {(row["set"], row["language"]) for row in new} | {(row["set"], MACRO) for row in new}
-    rest = [row for row in old.get("rows", []) if (row["set"], row["language"]) not in known]
-    partly = {(row["set"], MACRO) for row in rest}
-    measured = same | {
-        "date": now,
-        "rows": rest + [row for row in new if (row["set"], row["language"]) not in partly],
-        "probes": probes.model_dump(mode="json") if probes else old.get("probes"),
-    }
-    write(card.model_copy(update={"measured": measured}), folder)
-    return folder

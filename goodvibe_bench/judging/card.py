@@ -179,18 +179,33 @@ def _measured(found: dict[str, Any]) -> list[str]:
     lines += ["| set | use | language | n | unusable | unjudged | TPR | FPR | TPR at FPR <= 10% | FPR that came of it "]
     lines[-1] += "| AUC | ECE | pairs | a second |"
     lines += ["|" + " --- |" * 14]
+    counts = ("n", "unusable", "unjudged")
     for row in found["rows"]:
         rates = " | ".join(_interval(row.get(key)) for key in ("tpr", "fpr", "strict_tpr", "strict_fpr", "auc"))
-        ece = "" if row["ece"] is None else f"{row['ece']:.3f}"
+        rates += _of_judged(row, "auc")
+        ece = "" if row["ece"] is None else f"{row['ece']:.3f}{_of_judged(row, 'ece')}"
         speed = "" if row["snippets_per_second"] is None else f"{row['snippets_per_second']:.1f}"
-        head = _words(*(row[key] for key in ("set", "use", "language", "n", "unusable", "unjudged")))
+        head = _words(*(row[key] for key in ("set", "use")), _where(row), *(row[key] for key in counts))
         lines.append(f"{head} {rates} | {ece} | {_interval(row['pair_order'])} | {speed} |")
     lines += ["", "Each with its 95% interval. Pairs: the insecure side has the higher p_unsafe."]
     lines += ["Thresholds were chosen on calibration sets: TPR and FPR there flatter. TPR at FPR <= 10% is at"]
     lines += ["thresholds that other folds of the same set chose, so it does not."]
+    if any(row["unjudged"] for row in found["rows"]):
+        lines += ['"n" behind AUC and ECE: they are over so many judged snippets alone.']
     if any(row["set"].endswith("-raw") for row in found["rows"]):
         lines += [f"Beside the raw rows, whose damage gives labels away: {PAPER}"]
     return lines + (_probes(found["probes"]) if found["probes"] else [])
+
+
+def _where(row: dict[str, Any]) -> str:
+    """Return a row's language; of a mean where something is unjudged, the languages that it goes over."""
+    if row["unjudged"] and row.get("languages") is not None:
+        return f"{row['language']} of {', '.join(row['languages']) or 'none'}"
+    return row["language"]
+
+
+def _of_judged(row: dict[str, Any], key: str) -> str:
+    return f" (n {row['n'] - row['unjudged']})" if row["unjudged"] and row[key] is not None else ""
 
 
 def probe_rows(found: dict[str, Any]) -> list[tuple[str, int | None, dict[str, Any]]]:

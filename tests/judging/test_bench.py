@@ -4,6 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,8 +14,10 @@ from goodvibe_bench.judge.cards import read_card
 from goodvibe_bench.judge.decide import decide
 from goodvibe_bench.judge.definition import Card
 from goodvibe_bench.judge.load import load
-from goodvibe_bench.judging.bench import MACRO, Kept, Row, bench, cells, measure, notes, replay, save
-from goodvibe_bench.judging.card import write
+from goodvibe_bench.judging.bench import MACRO, Kept, Row, bench, measure, replay
+from goodvibe_bench.judging.bench_card import save
+from goodvibe_bench.judging.bench_table import cells, notes
+from goodvibe_bench.judging.card import card_text, write
 from goodvibe_bench.judging.data import LabelledSet
 from goodvibe_bench.judging.probes import report
 from goodvibe_bench.progress import Show
@@ -114,6 +117,54 @@ def test_a_judge_without_any_probability_has_empty_cells(tmp_path: Path) -> None
     assert cells([row])[2]
 
 
+def test_figures_over_judged_snippets_alone_say_how_many_these_are(tmp_path: Path) -> None:
+    one = labelled_set()
+    silent = tuple(row.model_copy(update={"code": row.code.replace("good", "other")}) for row in one.rows[:6])
+    (row,) = rows_of(tmp_path, replace(one, rows=(*silent, *one.rows[6:])), 0.0, 1.0)
+    assert (row.unjudged, row.judged) == (3, 17)
+    _, headings, (cells_of,) = cells([row])
+    found = dict(zip(headings, cells_of, strict=True))
+    assert (found["n"], found["unjudged"], found["ECE"]) == ("20", "3", "0 (n 17)")
+    assert found["AUC"].startswith("100 ")
+    assert found["AUC"].endswith(" (n 17)")
+    assert "unjudged" not in cells(rows_of(tmp_path, one, 0.0, 1.0))[1]
+
+
+def test_a_language_that_was_not_judged_has_no_rates_no_speed_and_no_share_in_the_mean(tmp_path: Path) -> None:
+    whole = labelled_set(8, ("cpp", "java", "go"))
+    rows = tuple(
+        row.model_copy(update={"code": row.code.replace("bad", "x").replace("good", "y")})
+        if row.language == "go"
+        else row
+        for row in whole.rows
+    )
+    found = rows_of(tmp_path, replace(whole, rows=rows), 0.7, 0.7)
+    go, mean = found[2:]
+    assert (go.language, go.unjudged, go.snippets_per_second) == ("go", 8, None)
+    assert {go.tpr, go.fpr, go.auc, go.ece} == {None}
+    assert (mean.n, mean.unjudged, mean.languages) == (24, 8, ("cpp", "java"))
+    assert values(mean) == (1, 1, 0.5, 0.5)
+    assert mean.fpr is not None
+    assert mean.fpr.n == 8
+    assert mean.snippets_per_second == pytest.approx(16 / (found[0].seconds + found[1].seconds))
+    assert [line[1] for line in cells(found)[2]] == ["cpp", "java", "go", "mean of cpp, java"]
+    nothing = rows_of(tmp_path, whole, None, None)
+    assert values(nothing[-1]) == (None, None, None, None)
+    assert cells(nothing)[2][-1][1] == "no mean"
+    text = card_text(Card.model_validate(_card() | {"measured": _measured(found)}))
+    assert "| toy | transfer | macro mean of cpp, java | 24 | 0 | 8 | 1.000" in text
+    assert "0.200 (n 16)" in text
+
+
+def _card() -> dict[str, Any]:
+    words = {"judge": "words", "definition_digest": "d", "weights_digest": "w"}
+    return words | {"data": {}, "recipe": {}, "calibration": {}}
+
+
+def _measured(rows: Sequence[Row]) -> dict[str, Any]:
+    return {"date": "2026-01-01", "rows": [row.model_dump(mode="json") for row in rows], "probes": None}
+
+
 def test_one_label_alone_has_empty_cells(tmp_path: Path) -> None:
     whole = labelled_set()
     (row,) = rows_of(tmp_path, whole.only([i for i, r in enumerate(whole.rows) if r.label]), 0.0, 1.0)
@@ -189,7 +240,7 @@ def test_an_unfitted_judge_is_refused_before_anything_is_judged(tmp_path: Path) 
 
 def _with_card(tmp_path: Path) -> str:
     name = word_judge(tmp_path, "bad")
-    card = Card(judge="words", definition_digest="d", weights_digest="w", data={}, recipe={}, calibration={})
+    card = Card.model_validate(_card())
     (tmp_path / "words").mkdir()
     write(card, tmp_path / "words")
     return name
