@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from goodvibe_bench.errors import UsageError, nearest
 from goodvibe_bench.metric.paired import OverSeeds, PairedDifference, holm, over_seeds, paired_difference
-from goodvibe_bench.result import instrument, store, utility
+from goodvibe_bench.result import drift, instrument, store, utility
 from goodvibe_bench.result.account import Costs, costs
 from goodvibe_bench.result.sample import family, sample_key
 from goodvibe_bench.result.settings import by_seed, unequal_settings
@@ -139,7 +139,7 @@ def compare(before: Side, after: Side, confidence: float = 0.95) -> Comparison:
         utility=tuple(utility.deltas(by_seed(before.ones, after.ones), confidence=confidence)),
         costs=(costs(before.ones), costs(after.ones)),
         changes=tuple(changed),
-        notes=tuple(_notes(before.one, after.one)),
+        notes=(*_notes(before.one, after.one), *_drift(before, after, judges)),
     )
 
 
@@ -281,6 +281,10 @@ def _seen(row: dict[str, Any], judge: str) -> str:
 def _change(seeds: tuple[int, int], old: dict[str, Any], new: dict[str, Any], judge: str) -> Change:
     kept = {key: new.get(key) for key in ("task", "prompt_id", "language", "cwe", "attempt")}
     return Change.model_validate(kept | {"seeds": seeds, "before": _seen(old, judge), "after": _seen(new, judge)})
+
+
+def _drift(before: Side, after: Side, judges: Sequence[str]) -> list[str]:
+    return [line for judge in judges for line in drift.apart([*before.ones, *after.ones], judge)]
 
 
 def _notes(before: Result, after: Result) -> list[str]:

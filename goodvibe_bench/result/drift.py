@@ -20,6 +20,35 @@ def drifted(first: Result, others: Sequence[Result], judge: str) -> list[str]:
     return [line for one in others if (line := _line(before, _anchor(one, judge), judge, one))]
 
 
+def apart(results: Sequence[Result], judge: str) -> list[str]:
+    """Return lines of those results in which `judge` scores the anchor snippets unlike in another one of them.
+
+    Held against the first that any differs from. Without drift it takes one look at each result.
+    """
+    kinds: dict[str, Result] = {}
+    for one in results:
+        if found := _anchor(one, judge):
+            kinds.setdefault(repr((found["digest"], sorted(found["p_unsafe"].items()))), one)
+    if not _spread([_anchor(one, judge) for one in kinds.values()]):
+        return []
+    for first in kinds.values():
+        if lines := drifted(first, results, judge):
+            return [f"{line}, beside {first.method} (seed {first.seed})" for line in lines]
+    return []
+
+
+def _spread(anchors: Sequence[Mapping[str, Any]]) -> bool:
+    """Return whether any two of these can differ by more than is allowed."""
+    if len({one["digest"] for one in anchors}) > 1:
+        return True
+    for name in {name for one in anchors for name in one["p_unsafe"]}:
+        scores = [one["p_unsafe"].get(name) for one in anchors]
+        known = [score for score in scores if score is not None]
+        if len(known) not in {0, len(scores)} or (known and max(known) - min(known) > TOLERANCE):
+            return True
+    return False
+
+
 def untold(results: Sequence[Result], judge: str) -> list[str]:
     """Return one note where results have no anchor scores of `judge`."""
     names = dict.fromkeys(f"{one.method} (seed {one.seed})" for one in results if not _anchor(one, judge))

@@ -86,6 +86,9 @@ TRAINED = (
     "may change more: `run` it with several seeds, and `compare` tells both."
 )
 APART = "Tables are not compared with one another: their prompts, judges or settings are not the same."
+DRIFTS = 3
+"""Lines of judges that drifted that are shown."""
+DRIFTED = "Rows of a judge that drifted are as of two judges: their order tells nothing, and check refuses them."
 _KINDS = ("model", "task", "judge", "n", "seeds")
 NAMES = ("model", "method", "task", "judge")
 """Columns of words that come from elsewhere."""
@@ -214,12 +217,22 @@ def notes(rows: Sequence[Row]) -> list[str]:
         for mark, judges in where.items()
         for judge, languages in judges.items()
     ]
+    lines += _drift(rows)
     common = shared(rows)
     for row in rows:
         if row["gain_flag"]:
             place = [row[key] for key in ("model", "method", "task") if key not in common]
             lines.append(f"{', '.join(place)}: {row['gain_flag']}")
     return lines
+
+
+def _drift(rows: Sequence[Row]) -> list[str]:
+    """Return what judges that drifted did, the first lines of it, and what that means for the ranks."""
+    found = list(dict.fromkeys(line for row in rows for line in row["drift"]))
+    if not found:
+        return []
+    more = [f"... and {len(found) - DRIFTS} results more with a judge that drifted."] if found[DRIFTS:] else []
+    return [*found[:DRIFTS], *more, DRIFTED]
 
 
 def _pareto(cost: str) -> str:
@@ -339,8 +352,9 @@ def comma_separated(rows: Sequence[Row]) -> str:
 def _flat(row: Row) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     for key, value in row.items():
-        if key not in {"judges", "settings", "utility"}:
+        if key not in {"judges", "settings", "utility", "drift"}:
             columns |= _columns(key, _seeds(row) if key == "seeds" else value)
+    columns |= {"drift": "; ".join(row["drift"])} if row["drift"] else {}
     columns |= {f"utility_{_inert(name)}": change for name, change in row["utility"].items()}
     for place, view in enumerate(row["judges"], 1):
         if place == 1:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from typing_extensions import TypedDict
 
-from goodvibe_bench.result import instrument, ranking, utility
+from goodvibe_bench.result import drift, instrument, ranking, utility
 from goodvibe_bench.result.account import costs
 from goodvibe_bench.result.correct import CorrectedRate, corrected_of
 from goodvibe_bench.result.pool import Entry, base_of, entries
@@ -64,6 +64,8 @@ class Row(TypedDict):
     judges: list[View]
     """What each judge says, where there are several."""
     gain_flag: str
+    drift: list[str]
+    """A line for every result of the table in which a judge scores the anchor snippets unlike in another one of it."""
 
 
 def rows(
@@ -88,6 +90,8 @@ def _table(number: int, table: Sequence[Entry], known: Sequence[Entry], by_langu
     spoken = sorted({kind[0] for kind in table[0].tally})
     languages: list[str | None] = list(spoken) if by_language else [None]
     places = ranking.places(table, languages)
+    ones = [one for entry in table for one in entry.results]
+    moved = [line for judge in instrument.judges(table[0].one) for line in drift.apart(ones, judge["name"])]
     found: list[Row] = []
     for language in languages:
         own = [
@@ -95,6 +99,8 @@ def _table(number: int, table: Sequence[Entry], known: Sequence[Entry], by_langu
             for place, entry in enumerate(table)
         ]
         _mark_unbeaten(own, sort)
+        for row in own:
+            row["drift"] = moved
         found += sorted(own, key=lambda row: (*_by(row, sort), row["model"], row["method"], row["seeds"]))
     return found
 
@@ -136,6 +142,7 @@ def _row(number: int, entry: Entry, base: Entry | None, language: str | None, ra
         "settings": settings(one),
         "judges": seen,
         "gain_flag": flag(seen),
+        "drift": [],
     }
     return found
 

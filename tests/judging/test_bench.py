@@ -141,7 +141,7 @@ def test_a_language_that_was_not_judged_has_no_rates_no_speed_and_no_share_in_th
     found = rows_of(tmp_path, replace(whole, rows=rows), 0.7, 0.7)
     go, mean = found[2:]
     assert (go.language, go.unjudged, go.snippets_per_second) == ("go", 8, None)
-    assert {go.tpr, go.fpr, go.auc, go.ece} == {None}
+    assert (go.tpr, go.fpr, go.auc, go.ece) == (None, None, None, None)
     assert (mean.n, mean.unjudged, mean.languages) == (24, 8, ("cpp", "java"))
     assert values(mean) == (1, 1, 0.5, 0.5)
     assert mean.fpr is not None
@@ -152,7 +152,7 @@ def test_a_language_that_was_not_judged_has_no_rates_no_speed_and_no_share_in_th
     assert values(nothing[-1]) == (None, None, None, None)
     assert cells(nothing)[2][-1][1] == "no mean"
     text = card_text(Card.model_validate(_card() | {"measured": _measured(found)}))
-    assert "| toy | transfer | macro mean of cpp, java | 24 | 0 | 8 | 1.000" in text
+    assert f"| toy | transfer | macro mean of cpp, java | 24 | {mean.unusable} | 8 | 1.000" in text
     assert "0.200 (n 16)" in text
 
 
