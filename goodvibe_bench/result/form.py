@@ -53,7 +53,8 @@ JUDGE_HEADINGS = {
     "corrected_rate": "corrected [95%]",
     "gain": "gain [95%]",
     "kappa": "kappa",
-    "disagreement": "differ",
+    "disagreement": "differ [95%]",
+    "both": "n of both",
 }
 JUDGES_TITLE = "Several judges: gain over `none` by the same judge; kappa and differ, with the first judge"
 MARKS = {
@@ -169,7 +170,8 @@ def _view_cells(row: Row, view: View) -> dict[str, str]:
         "corrected_rate": _corrected(view.corrected_rate),
         "gain": _rate(view.gain, sign="+") if view.gain else "",
         "kappa": f"{kappa.value:.2f}" if kappa else "",
-        "disagreement": percent(view.agreement.disagreement.value) if view.agreement else "",
+        "disagreement": _rate(view.agreement.disagreement) if view.agreement else "",
+        "both": str(view.agreement.n) if view.agreement else "",
     }
 
 
@@ -364,6 +366,7 @@ def _flat(row: Row) -> dict[str, Any]:
         found = view.agreement
         own = {"secure_rate": view.secure_rate, "corrected_rate": view.corrected_rate, "gain": view.gain}
         own |= {"kappa": found and found.kappa, "disagreement": found and found.disagreement}
+        own |= {"n_of_both": found and found.n}
         for key, value in own.items():
             columns |= _columns(f"judge{place}_{key}", value)
     return columns

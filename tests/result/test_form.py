@@ -121,7 +121,8 @@ def test_both_judges_have_a_line_a_row_with_their_rates() -> None:
         ("none", "j", "0.0 "),
         ("none", "k", "0.0 "),
     ]
-    assert [line["disagreement"] for line in lines] == ["", "75.0", "", "0.0"]
+    assert [line["disagreement"] for line in lines] == ["", "75.0 [53, 89]", "", "0.0 [0, 16]"]
+    assert [line["both"] for line in lines] == ["", "20", "", "20"]
     assert lines[0]["gain"].startswith("+75.0 [")
 
 
