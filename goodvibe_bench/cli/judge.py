@@ -2,9 +2,11 @@
 
 import json
 import shlex
+import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -51,28 +53,73 @@ def bench(
 ) -> None:
     """Measure judges on labelled code: the tasks' calibration parts and the labelled files in --data."""
     from goodvibe_bench.judging import bench as benching
-    from goodvibe_bench.judging import bench_card, bench_table
-    from goodvibe_bench.judging.card import PAPER
+    from goodvibe_bench.judging import bench_card
     from goodvibe_bench.judging.data import chosen, labelled_sets
     from goodvibe_bench.progress import Show
     from goodvibe_bench.result import store
 
     calm_libraries()
-    names = split(judge)
+    names, only = split(judge), split(sets) if sets is not None else ()
+    if limit is not None and limit < 1:
+        raise UsageError(f"--limit {limit}: give 1 or more.")
     if save and limit is not None:
         raise UsageError("--save and --limit: a card's figures are of whole sets. Leave one of them out.")
     benching.definitions(names)  # an unknown one is told before any data is read
+    if data is not None and not data.exists():
+        raise UsageError(f"--data {str(data)!r} does not exist. Give a file or a folder that does, or leave it out.")
     for name in names if save else ():
         bench_card.card_folder(name)
     if probes:
         store.writable(benching.SCRATCH)
     with Show(quiet=quiet) as show:
         at_hand = chosen(labelled_sets(data, show, names, languages=split(languages)), languages=split(languages))
-        rows = benching.bench(names, chosen(at_hand, split(sets) if sets else (), limit=limit), show)
-        probed = {name: benching.probe(name, at_hand, show) for name in names if probes}
-    plain = {name: found.model_dump(mode="json") for name, found in probed.items()}
-    for name in names if save else ():
-        bench_card.save(name, rows, probed.get(name))
+        by_judge, probed, failed = _measured(
+            names, chosen(at_hand, only, limit=limit), at_hand if probes else None, save, show
+        )
+    rows = [row for name in names for row in by_judge.get(name, [])]
+    plain = {name: probed[name].model_dump(mode="json") for name in names if name in probed}
+    _print_bench(rows, plain, probed, as_json)
+    if failed:
+        raise failed[0]
+
+
+def _measured(
+    names: Sequence[str], sets: list[Any], at_hand: list[Any] | None, save: bool, show: Any
+) -> tuple[dict[str, Any], dict[str, Any], list[Exception]]:
+    """Return rows and probes (of `at_hand`) by judge, and what failed; each card is saved when its judge is done."""
+    from goodvibe_bench.judging import bench as benching
+    from goodvibe_bench.judging import bench_card
+
+    by_judge: dict[str, Any] = {}
+    probed: dict[str, Any] = {}
+    failed: list[Exception] = []
+    for name, measured in benching.each(names, sets, show):
+        try:
+            if isinstance(measured, Exception):
+                raise measured
+            by_judge[name] = measured
+            if save:
+                _warn(bench_card.dropped(name, measured))
+                bench_card.save(name, measured)
+            if at_hand is not None:
+                probed[name] = benching.probe(name, at_hand, show)
+            if save and at_hand is not None:
+                bench_card.save(name, measured, probed[name])
+        except Exception as error:  # noqa: BLE001 - raised when the others are printed
+            failed.append(error)
+            _warn(f"judge {name} failed: {error}")
+    return by_judge, probed, failed
+
+
+def _warn(words: str) -> None:
+    if words:
+        sys.stderr.write(printable_lines(f"goodvibe-bench: warning: {words}") + "\n")
+
+
+def _print_bench(rows: list[Any], plain: dict[str, Any], probed: dict[str, Any], as_json: bool) -> None:
+    from goodvibe_bench.judging import bench_table
+    from goodvibe_bench.judging.card import PAPER
+
     if as_json:
         say(json.dumps({"rows": [row.model_dump(mode="json") for row in rows], "probes": plain}, indent=1))
         return

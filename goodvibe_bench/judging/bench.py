@@ -4,7 +4,7 @@ It fits nothing and chooses no threshold. Every set goes through `run.judged`, s
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
@@ -51,6 +51,8 @@ MAX_FPR = 0.1
 """The FPR that the column "at 10%" keeps: the paper's judge has 16% (section 7)."""
 PROBED = 8
 """Snippets a set and language that probes change, whole families."""
+PAIRED = 100
+"""Snippets a language in the minimal pairs that must be told apart; the rest of the probes asks about some 150."""
 
 
 class Row(Noun):
@@ -89,6 +91,8 @@ class Row(Noun):
     judged none of them."""
     date: str | None = None
     """When it was saved to a card."""
+    versions: dict[str, str] | None = None
+    """What it was made under, on a card whose newest rows are of other versions."""
 
     @property
     def judged(self) -> int:
@@ -141,18 +145,44 @@ def bench(judges: Sequence[str], sets: Sequence[LabelledSet], show: Show) -> lis
     the model, and for a vote new to all models and votes before it. Raises UsageError, before anything is judged, for
     an unknown judge, two of one name, one that was never fitted and needs it, and one whose model is not at hand.
     """
+    found: dict[str, list[Row]] = {}
+    for name, rows in each(judges, sets, show):
+        if isinstance(rows, Exception):
+            raise rows
+        found[name] = rows
+    return [row for name in judges for row in found[name]]
+
+
+def each(judges: Sequence[str], sets: Sequence[LabelledSet], show: Show) -> Iterator[tuple[str, list[Row] | Exception]]:
+    """Give each judge's rows as soon as it is measured, or what it failed of; the others go on. Raises as `bench`."""
     specs = {name: one.judge for name, one in definitions(judges).items()}
     for name, spec in specs.items():
         _ = locate(spec.base) if isinstance(spec, ModelJudge) else judge_loader.load(name)
-    found: dict[str, list[Row]] = {}
+    return _each(judges, specs, sets, show)
+
+
+def _each(
+    judges: Sequence[str], specs: dict[str, Any], sets: Sequence[LabelledSet], show: Show
+) -> Iterator[tuple[str, list[Row] | Exception]]:
     kept: list[Kept] = []
     with TemporaryDirectory() as scratch:
         how = judge_loader.Loading(scratch=Path(scratch))
         for name in sorted(judges, key=lambda name: isinstance(specs[name], VoteJudge)):
-            own, fitted = _kept(specs[name], kept), judge_loader.load(name, how)
-            found[name] = [row for one in sets for row in measure(fitted, one, show, own)]
+            own = _kept(specs[name], kept)
+            try:
+                rows = _all_sets(name, how, sets, show, own)
+            except Exception as error:  # noqa: BLE001 - told by whoever asked, when the others are measured
+                yield name, error
+                continue
             kept += [own] if own else []
-    return [row for name in judges for row in found[name]]
+            yield name, rows
+
+
+def _all_sets(
+    name: str, how: judge_loader.Loading, sets: Sequence[LabelledSet], show: Show, kept: Kept | None
+) -> list[Row]:
+    fitted = judge_loader.load(name, how)
+    return [row for one in sets for row in measure(fitted, one, show, kept)]
 
 
 def _kept(spec: Any, before: Sequence[Kept]) -> Kept | None:
@@ -300,14 +330,16 @@ def _speed(asked: float, seconds: float) -> float | None:
 def probe(judge: str, sets: Sequence[LabelledSet], show: Show, seed: int = 0) -> ProbeReport:
     """Return what probes find on a fixed sample of the calibration sets without damage, PROBED a set and language.
 
+    Of the minimal pairs, the bundled ones, it takes all, up to PAIRED snippets a language.
+
     Scores are kept as those of a run, so that a vote asks its members nothing twice. (`bench` measures speed: it asks
-    anew.) Pairs that must be told apart are the bundled ones, which are minimal. Raises UsageError when none is there.
+    anew.) Raises UsageError when none is there.
     """
+    minimal = [one for one in sets if one.name == "bundled-pairs" and one.rows]
     sample = chosen([one for one in sets if one.use == "calibration" and not one.name.endswith("-raw")], limit=PROBED)
     pairs = [
         Pair(id=low.id, language=low.language, prompt="", secure=low.code, insecure=high.code, source=one.name)
-        for one in sample
-        if one.name == "bundled-pairs"
+        for one in (chosen(minimal, limit=PAIRED) if minimal else ())
         for low, high in ((one.rows[a], one.rows[b]) for a, b in one.pairs)
     ]
     rows = [row for one in sample for row in one.rows]

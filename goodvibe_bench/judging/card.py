@@ -192,9 +192,24 @@ def _measured(found: dict[str, Any]) -> list[str]:
     lines += ["thresholds that other folds of the same set chose, so it does not."]
     if any(row["unjudged"] for row in found["rows"]):
         lines += ['"n" behind AUC and ECE: they are over so many judged snippets alone.']
+    lines += _of_other_versions(found)
     if any(row["set"].endswith("-raw") for row in found["rows"]):
         lines += [f"Beside the raw rows, whose damage gives labels away: {PAPER}"]
     return lines + (_probes(found["probes"]) if found["probes"] else [])
+
+
+def _of_other_versions(found: dict[str, Any]) -> list[str]:
+    """Return a line for every date of rows, and of probes, that were made under other versions than the newest."""
+    made: dict[str, tuple[dict[str, str], dict[str, None]]] = {}
+    kept = [(row["date"], row["versions"], row["set"]) for row in found["rows"] if row.get("versions")]
+    kept += [(one["date"], one["versions"], "probes") for one in [found.get("probes_made")] if one]
+    for date, versions, name in kept:
+        made.setdefault(date, (versions, {}))[1][name] = None
+    lines: list[str] = []
+    for date, (versions, names) in made.items():
+        other = [f"{key} {value}" for key, value in versions.items() if found["versions"].get(key) != value]
+        lines.append(markdown(f"Of {date[:10]}, under other versions ({', '.join(other)}): {', '.join(names)}."))
+    return lines
 
 
 def _where(row: dict[str, Any]) -> str:

@@ -14,6 +14,8 @@ from goodvibe_bench.judge.cards import read_card
 from goodvibe_bench.judge.decide import decide
 from goodvibe_bench.judge.definition import Card
 from goodvibe_bench.judge.load import load
+from goodvibe_bench.judging import bench as benching
+from goodvibe_bench.judging import bench_card
 from goodvibe_bench.judging.bench import MACRO, Kept, Row, bench, measure, replay
 from goodvibe_bench.judging.bench_card import save
 from goodvibe_bench.judging.bench_table import cells, notes
@@ -341,3 +343,48 @@ def test_importing_loads_no_heavy_library() -> None:
     code = "import sys, goodvibe_bench.judging.bench; print({'torch', 'transformers', 'peft'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert (done.stdout.strip(), done.returncode) == ("set()", 0), done.stderr
+
+
+@pytest.mark.parametrize(("words", "said"), [(["--sets", ""], "names nothing"), (["--limit", "0"], "--limit 0")])
+def test_what_names_nothing_is_refused_before_work(call: Call, tmp_path: Path, words: list[str], said: str) -> None:
+    code, _, err = call("judge", "bench", "--judge", word_judge(tmp_path, "bad"), "--quiet", *words)
+    assert code == 2
+    assert said in err
+
+
+def test_data_that_does_not_exist_is_refused(call: Call, tmp_path: Path) -> None:
+    code, _, err = call("judge", "bench", "--judge", word_judge(tmp_path, "bad"), "--data", "nope", "--quiet")
+    assert code == 2
+    assert "'nope' does not exist" in err
+
+
+def test_rows_of_other_versions_stay_with_these(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, one = _with_card(tmp_path), labelled_set()
+    save(name, bench([name], [one], QUIET), report(load(name).judge, one.rows, [], 0, ["swift"]))
+    monkeypatch.setattr(bench_card, "versions", lambda: {"python": "9"})
+    rows = bench([name], [replace(one, name="other")], QUIET)
+    card = read_card(save(name, rows))
+    assert card
+    old, new = card.measured["rows"]
+    assert (old["set"], new["set"], new["versions"]) == ("toy", "other", None)
+    assert old["versions"] == card.measured["probes_made"]["versions"] != {"python": "9"}
+    assert "under other versions" in card_text(card)
+    changed = [row.model_copy(update={"judge_digest": "x"}) for row in rows]
+    assert "toy, probes is dropped" in bench_card.dropped(name, changed)
+    assert bench_card.dropped(name, rows) == ""
+
+
+def test_a_judge_that_fails_leaves_the_others_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [word_judge(tmp_path, "bad", "first"), word_judge(tmp_path, "bad", "second")]
+    real = benching.measure
+
+    def measured(fitted: judge_loader.Fitted, *words: Any) -> list[Row]:
+        if fitted.definition.name == "first":
+            raise RuntimeError("out of memory")
+        return real(fitted, *words)
+
+    monkeypatch.setattr(benching, "measure", measured)
+    (_, error), (_, rows) = benching.each(names, [labelled_set()], QUIET)
+    assert isinstance(error, RuntimeError)
+    assert isinstance(rows, list)
+    assert rows[0].judge == "second"
