@@ -166,9 +166,7 @@ def calibrate(
     quiet: Quiet = False,
 ) -> None:
     """Choose scaling and threshold per language on calibration data, and write them to the judge's card."""
-    from goodvibe_bench.judge.cards import read_card
     from goodvibe_bench.judging import calibrate as calibration
-    from goodvibe_bench.judging import provenance
     from goodvibe_bench.progress import Show
 
     calm_libraries()
@@ -186,6 +184,15 @@ def calibrate(
             fewer=fewer,
             tell=told.append if quiet else None,
         )
+    _print_calibration(folder, told, as_json)
+
+
+def _print_calibration(folder: Path, told: list[str], as_json: bool) -> None:
+    """Print the card in `folder`, and what must be heard of how it was made."""
+    from goodvibe_bench.judge.cards import read_card
+    from goodvibe_bench.judging import calibrate as calibration
+    from goodvibe_bench.judging import provenance
+
     card = read_card(folder)
     if as_json or card is None:
         typer.echo(printable_lines("".join(f"{line}\n" for line in told)), err=True, nl=False)

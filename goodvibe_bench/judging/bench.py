@@ -23,7 +23,7 @@ from goodvibe_bench.judging.data import LabelledSet, Use, chosen
 from goodvibe_bench.judging.probes import ProbeReport, report
 from goodvibe_bench.metric.auc import auc_interval, mean_of, pair_order
 from goodvibe_bench.metric.calibration import crossfitted, expected_calibration_error
-from goodvibe_bench.metric.rate import rate
+from goodvibe_bench.metric.rate import clustered_rate
 from goodvibe_bench.model import locate
 from goodvibe_bench.result import instrument
 from goodvibe_bench.run import Show, judged
@@ -211,12 +211,16 @@ def _row(fitted: judge_loader.Fitted, one: LabelledSet, language: Language, show
     records = replay(part.rows, f"{one.name} {language}", replace(fitted, judge=timed), show)
     p_unsafe = [record.verdict.p_unsafe for record in records]
     calls = {
-        label: [r.verdict.label == 1 for r, row in zip(records, part.rows, strict=True) if row.label == label]
+        label: [
+            (row.family, record.verdict.label == 1)
+            for record, row in zip(records, part.rows, strict=True)
+            if row.label == label
+        ]
         for label in (0, 1)
     }
     unjudged = sum(record.verdict.label is None for record in records)
     blind = unjudged == len(records)
-    tpr, fpr = (rate(sum(calls[label]), len(calls[label])) if calls[label] and not blind else None for label in (1, 0))
+    tpr, fpr = (clustered_rate(calls[label]) if calls[label] and not blind else None for label in (1, 0))
     auc, ece = _scores(part.rows, p_unsafe)
     strict = _strict(part.rows, p_unsafe)
     return Row(

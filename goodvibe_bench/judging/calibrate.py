@@ -92,17 +92,29 @@ def calibrate(
     }
     old = fitted.card or Card(judge=definition.name, data={}, recipe={}, calibration={}, **of)
     recipe = {"when": score.now(), "scaling": scaling, "max_fpr": max_fpr, "seed": seed, "languages": list(found)}
-    recipe |= _members(fitted.judge)
-    recipe["sources"] = {one.name: {"snippets": len(one.items), "digest": one.digest} for one in sources}
-    calibration = {**old.calibration, **found}
-    blocks = {language: provenance.block(old, language) for language in old.calibration}
-    blocks |= {language: _block(recipe, sources, language) for language in found}
-    made = {"calibration": recipe, "calibrated": blocks}
-    new = {"calibration": calibration, "recipe": old.recipe | made, "measured": {}}
-    write(old.model_copy(update=new | of), folder)
+    write(_renewed(old, of, recipe | _members(fitted.judge), sources, found), folder)
     if old.measured:
         tell(_dropped(name, old))
     return folder
+
+
+def _renewed(
+    old: Card,
+    of: dict[str, Any],
+    recipe: dict[str, Any],
+    sources: Sequence[Source],
+    found: dict[str, Calibration],
+) -> Card:
+    """Return the card with the calibrations `found` by `recipe`, without what was measured under those of before."""
+    recipe["sources"] = {one.name: {"snippets": len(one.items), "digest": one.digest} for one in sources}
+    blocks = {language: provenance.block(old, language) for language in old.calibration}
+    blocks |= {language: _block(recipe, sources, language) for language in found}
+    new = {
+        "calibration": {**old.calibration, **found},
+        "recipe": old.recipe | {"calibration": recipe, "calibrated": blocks},
+        "measured": {},
+    }
+    return old.model_copy(update=new | of)
 
 
 def _block(recipe: dict[str, Any], sources: Sequence[Source], language: str) -> dict[str, Any]:
