@@ -28,7 +28,7 @@ def blocks(
             "created_at": created_at,
             "total_time": _sum(report.attribution_seconds + report.training_seconds for report in reports),
             "experiment_name": f"{model.id}/{method}",
-            "train_config": trainer["training"] | {"presets": trainer["presets"]},
+            "train_config": trainer["training"] | _settled(reports) | {"presets": trainer["presets"]},
             "peft_config": trainer["tuner"],
             "error_msg": "",
         },
@@ -45,6 +45,11 @@ def blocks(
             },
         },
     }
+
+
+def _settled(reports: Sequence[TrainReport]) -> dict[str, Any]:
+    """Return the settings that were trained by: those of the model's preset, where it has one, in the definition's."""
+    return next((report.details["training"] for report in reports if "training" in report.details), {})
 
 
 def _train_info(reports: Sequence[TrainReport]) -> dict[str, Any]:

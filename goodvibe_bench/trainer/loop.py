@@ -19,7 +19,7 @@ from accelerate.utils import gather_object
 from accelerate.utils.memory import should_reduce_batch_size
 from torch.distributed.tensor import DTensor
 from torch.utils.data import Dataset, Sampler
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
 
 from goodvibe_bench import disk
 from goodvibe_bench.errors import UsageError
@@ -152,6 +152,23 @@ class _Loop(Trainer):
         self.account.padded_tokens += mask.numel()
         self.account.batches.append((mask.shape[0], mask.shape[1], self.objective.kept(inputs)))
 
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Return the schedule; a training of one step is not all warmup, which would leave the weights as they are."""
+        if num_training_steps == 1:
+            self.args.warmup_steps = 0
+        return super().create_scheduler(num_training_steps, optimizer)
+
+    def ended_with(self, checkpoint: Path) -> int | None:
+        """Load the weights of a checkpoint after which no step is left and return its steps; None for any other one.
+
+        Trainer would do one step more where epochs are not whole. (What FSDP wrote only its own `train` can load.)
+        """
+        state = TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
+        if state.global_step < state.max_steps or self.is_fsdp_enabled:
+            return None
+        self._load_from_checkpoint(str(checkpoint))
+        return state.global_step
+
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler[int]:
         return self.order
 
@@ -257,10 +274,12 @@ def fit(
         watch = _Watch(account, _order(examples, training, seed), progress, highest)
         loop = _loop(model, objective, examples, _arguments(model, training, seed, scratch, report_to), watch)
         model.train()
-        done = loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-        account.seconds = time.monotonic() - watch.started
+        steps = loop.ended_with(checkpoint) if checkpoint else None
+        if steps is None:
+            steps = int(loop.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None).global_step)
+            account.seconds = time.monotonic() - watch.started
         account.peak_memory_bytes = max(account.peak_memory_bytes, highest())
-    account.steps = int(done.global_step)
+    account.steps = steps
     model.eval()
     if not all(_finite(weight) for weight in model.parameters() if weight.requires_grad):
         raise _diverged("the last step left weights that are no numbers")

@@ -41,6 +41,9 @@ def test_controls_differ_from_goodvibe_in_what_they_control():
     def changed(name: str) -> dict[str, object]:
         return {key: value for key, value in _read(name).tuner.model_dump().items() if goodvibe[key] != value}
 
+    for name in ("activation", "random-rows", "random-clusters", "no-clusters", "top8", "parameter"):
+        control = _read(f"goodvibe-{name}")
+        assert (control.training, control.presets) == (_read("goodvibe").training, _read("goodvibe").presets), name
     assert changed("goodvibe-activation") == {"attribution": "activation"}
     assert changed("goodvibe-random-rows") == {"attribution": "random", "random_clusters": 2}
     assert changed("goodvibe-random-clusters") == {"random_clusters": 2}

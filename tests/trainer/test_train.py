@@ -197,3 +197,30 @@ def test_the_carried_model_has_its_own_learning_rate():
     definition = catalog.read("trainers", "goodvibe", TrainerDefinition).content
     assert definition.training_for("smollm2-135m").learning_rate == 3e-3
     assert definition.training_for("Qwen/Qwen3-8B").learning_rate == 1e-4
+
+
+@pytest.mark.parametrize("adapted", [True, False])
+def test_a_training_killed_after_its_last_step_is_not_trained_on(adapted: bool, tmp_path: Path, pairs: list[Pair]):
+    """One and a half epochs, of which Trainer would go on with the half."""
+    numbers = Training(learning_rate=1e-2, epochs=1.5, batch_size=4, schedule="constant_with_warmup")
+    definition = catalog.read("trainers", "lora" if adapted else "full", TrainerDefinition).content
+    ends = []
+    for _ in range(2):
+        loaded = tiny_model(tmp_path / "model")
+        objective = SftObjective(loaded.tokenizer)
+        attached = attach(loaded.model, definition.tuner, None, seed=0)
+        account = fit(attached.model, objective, objective.examples(pairs), numbers, seed=0, scratch=tmp_path / "t")
+        ends.append((account.steps, account.tokens, account.losses, attached.model.state_dict()))
+    assert ends[0][:3] == ends[1][:3]
+    assert all(torch.equal(weight, ends[1][3][key]) for key, weight in ends[0][3].items())
+
+
+def test_a_training_of_one_step_changes_the_weights(tmp_path: Path, pairs: list[Pair]):
+    loaded = tiny_model(tmp_path / "model")
+    loaded.model.requires_grad_(True)
+    before = {key: weight.clone() for key, weight in loaded.model.state_dict().items()}
+    objective = SftObjective(loaded.tokenizer)
+    numbers = Training(batch_size=4, epochs=1, learning_rate=1e-3)
+    account = fit(loaded.model, objective, objective.examples(pairs[:4]), numbers, seed=0, scratch=tmp_path / "t")
+    assert account.steps == 1
+    assert any(not torch.equal(weight, before[key]) for key, weight in loaded.model.state_dict().items())
