@@ -194,7 +194,7 @@ def _select(
         clustered += more
         progress("cluster", clustered, len(profiles), "")
 
-    return selection.select(
+    chosen = selection.select(
         profiles,
         top_k=spec.top_k,
         features=spec.features,
@@ -205,6 +205,14 @@ def _select(
         seed=seed,
         progress=count,
     )
+    if not any(len(neurons.rows) for neurons in chosen.values()):
+        known = [neurons.silhouette for neurons in chosen.values() if math.isfinite(neurons.silhouette)]
+        best = f"the best silhouette of any layer is {max(known):.2f}" if known else "no layer can be clustered"
+        raise UsageError(
+            f"No row is left to train: {best}, and tuner.min_silhouette is {spec.min_silhouette}. Lower it, or set "
+            "tuner.on_low_silhouette to independent or single."
+        )
+    return chosen
 
 
 def _key(loaded: Loaded, spec: GoodVibeSpec, sample: list[Labelled], seed: int) -> str:

@@ -90,16 +90,33 @@ def _states_at_cut(
 def top_only(model: Any, top_layers: int) -> Iterator[None]:
     """Cut `model` down to its last `top_layers` layers, so that it runs from hidden states given as inputs_embeds.
 
-    The layers below are kept aside and put back at the end; the model is changed in place.
+    The layers below are kept aside and put back at the end; the model is changed in place. What a decoder does to
+    embeddings before its first layer (Granite scales them) was done to the states below: they enter as they are given.
     """
     decoder = decoder_of(model)
+    given: list[torch.Tensor] = []
+
+    def keep(_decoder: nn.Module, _inputs: tuple[Any, ...], words: dict[str, Any]) -> None:
+        given[:] = [words["inputs_embeds"]]
+
+    def enter(_layer: nn.Module, inputs: tuple[Any, ...], words: dict[str, Any]) -> Any:
+        if inputs:
+            return (given[0], *inputs[1:]), words
+        return inputs, words | {"hidden_states": given[0]}
+
     layers, types = decoder.layers, getattr(decoder.config, "layer_types", None)
     decoder.layers = nn.ModuleList(list(layers)[-top_layers:])
     if types:
         decoder.config.layer_types = list(types)[-top_layers:]
+    handles = [
+        decoder.register_forward_pre_hook(keep, with_kwargs=True),
+        decoder.layers[0].register_forward_pre_hook(enter, with_kwargs=True),
+    ]
     try:
         yield
     finally:
+        for handle in handles:
+            handle.remove()
         decoder.layers = layers
         if types:
             decoder.config.layer_types = types

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from goodvibe_bench.errors import UsageError
 from goodvibe_bench.model import chat
 from goodvibe_bench.model.linears import target_linears
 from goodvibe_bench.model.load import Loaded
@@ -216,3 +217,8 @@ def test_a_broken_file_is_written_anew(little: Loaded, tmp_path, many):
     (tmp_path / "n.safetensors").write_bytes(b"torn")
     assert found(little, tmp_path, many[:10]).reused is False
     assert store.read(tmp_path / "n.safetensors").note["samples"] == "10"
+
+
+def test_layers_that_are_all_frozen_for_their_silhouette_are_told(little: Loaded, many: list[Labelled], tmp_path: Path):
+    with pytest.raises(UsageError, match=r"No row is left .* best silhouette of any layer is 0\.\d\d"):
+        found(little, tmp_path, many[:8], min_silhouette=1.0, on_low_silhouette="freeze")

@@ -2,6 +2,7 @@ import copy
 
 import pytest
 import torch
+from transformers import GraniteConfig, GraniteForCausalLM
 
 from goodvibe_bench.model.load import Loaded
 from goodvibe_bench.trainer.top import decoder_of, hidden_below, top_only
@@ -20,6 +21,21 @@ def test_the_top_layers_answer_from_kept_states_as_the_whole_model_does(loaded: 
             with top_only(loaded.model, 1):
                 cut = loaded.model(inputs_embeds=state.unsqueeze(0), use_cache=False).logits
         assert torch.allclose(cut, whole, atol=1e-5)
+
+
+def test_states_enter_as_they_are_where_a_decoder_scales_embeddings():
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2}
+    config = GraniteConfig(vocab_size=64, num_hidden_layers=3, embedding_multiplier=12.0, **sizes)
+    model = GraniteForCausalLM(config).eval()
+    (state,), _ = hidden_below(model, IDS[1:2], 1)
+    with torch.no_grad():
+        whole = model(input_ids=torch.tensor(IDS[1:2]), use_cache=False).logits
+        with top_only(model, 1):
+            cut = model(inputs_embeds=state.unsqueeze(0), use_cache=False).logits
+        again = model(input_ids=torch.tensor(IDS[1:2]), use_cache=False).logits
+    assert torch.allclose(cut, whole, atol=1e-5)
+    assert torch.equal(again, whole)
 
 
 def test_the_cut_is_undone(loaded: Loaded):
