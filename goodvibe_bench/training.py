@@ -20,6 +20,9 @@ from goodvibe_bench.trainer import processes
 from goodvibe_bench.trainer.definition import TrainerDefinition
 from goodvibe_bench.types import Pair, Task, TrainReport
 
+MUCH_LOST = 0.1
+"""Share of an update's norm from which it is told that rounding lost it."""
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -67,6 +70,11 @@ def train(
         if processes.is_first():
             share.send_folder(request.share, folder, anew=found is None)
     noun, report = found or cast(tuple[types.Model, TrainReport], _trained(folder))
+    if report.fold_error >= MUCH_LOST:
+        show.line(
+            f"warning: {trainer.name}: rounding weights to 16 bits lost {100 * report.fold_error:.0f}% of the update "
+            "(fold_error in the result). --dtype float32 keeps it, and a higher learning rate loses less."
+        )
     return Trained(str(folder), noun.model_copy(update={"id": base.id, "trained_by": trainer.name}), report)
 
 

@@ -14,6 +14,7 @@ from goodvibe_bench.progress import Show
 from goodvibe_bench.result.store import read_lines, read_result
 from goodvibe_bench.run import Request, run, train_only
 from goodvibe_bench.types import LANGUAGES, Record, Result
+from tests.short import short_request
 from tests.tiny import tiny_folder
 
 TRAINER = """
@@ -266,3 +267,14 @@ def test_a_dtype_left_to_the_machine_is_settled_said_and_kept(
     ((result, _),) = run(asked, Show())
     assert result.config["dtype"] == dtype
     assert f"dtype: {dtype}, since the test says so" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("dtype", "told"), [("bfloat16", True), ("float32", False)])
+def test_an_update_that_rounding_loses_is_told(dtype: str, told: bool, tmp_path: Path) -> None:
+    said = io.StringIO()
+    small = short_request(tmp_path, {"dtype": dtype, "overrides": {"training.learning_rate": "1e-5"}})
+    with Show(Console(file=said, width=300), seconds_between_lines=0) as show:
+        (trained,) = train_only(small, show)
+    assert trained.report is not None
+    assert (trained.report.fold_error >= 0.1) is told
+    assert (f"lost {100 * trained.report.fold_error:.0f}% of the update" in said.getvalue()) is told
