@@ -8,11 +8,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import typer.main
 import yaml
 
 from goodvibe_bench import catalog
 from goodvibe_bench.cli import app
+from goodvibe_bench.model.linears import target_linears
+from goodvibe_bench.neuron import store
+from goodvibe_bench.neuron.selection import select
+from tests.tiny import tiny_model
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -109,3 +114,18 @@ def test_the_judges_page_has_the_figures_of_the_cards():
 
 def test_no_placeholder_is_left():
     assert not re.search(r"@[A-Z_]+@|TODO|FIXME", "".join(PAGES.values()))
+
+
+def test_the_readmes_python_runs_in_a_process_of_its_own(tmp_path: Path):
+    """Two rows of one layer of a tiny model are tuned, saved and loaded."""
+    (block,) = re.findall(r"^```python\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+    loaded = tiny_model(tmp_path / "model")
+    layers = target_linears(loaded.model, ("q_proj",))
+    scores = {name: torch.rand(4, layer.out_features) for name, layer in layers.items()}
+    note = {key: key for key in store.NOTE} | {"samples": "4", "half_overlap": "0.9", "shapes": "[]"}
+    store.write(tmp_path / "neurons.safetensors", select(scores, top_k=2), scores, note)
+    program = f"MODEL, NEURONS = {str(tmp_path / 'model')!r}, {str(tmp_path / 'neurons.safetensors')!r}\n{block}"
+    program += "print(sorted(again.peft_config), again.peft_config['default'].peft_type)\n"
+    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "GOODVIBE" in done.stdout

@@ -5,12 +5,14 @@ It trains nothing itself. Two epochs over the top 8 of 32 layers then run the ot
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
 from goodvibe_bench.model.chat import pad_left
+from goodvibe_bench.model.halving import Halving
 
 
 class _CutReachedError(Exception):
@@ -40,9 +42,10 @@ def hidden_below(
     """Return for each sequence of token ids the states that enter the last `top_layers` layers, on the CPU,
     [tokens, hidden] in the model's dtype; and the (rows, padded length) of the forward passes.
 
-    Sequences of like length share a pass of about `batch_tokens` tokens.
+    Sequences of like length share a pass of about `batch_tokens` tokens, in halves where memory does not hold it.
     """
     order = sorted(range(len(ids)), key=lambda place: len(ids[place]))
+    halving = Halving("the layers below")
     found: dict[int, torch.Tensor] = {}
     shapes = []
     while order:
@@ -50,19 +53,17 @@ def hidden_below(
         while rows > 1 and rows * len(ids[order[min(rows, len(order)) - 1]]) > batch_tokens:
             rows -= 1
         places, order = order[:rows], order[rows:]
-        tokens, mask, positions = pad_left([list(ids[place]) for place in places], 0)
-        states = _states_at_cut(model, tokens, mask, positions, top_layers)
-        for place, state in zip(places, states, strict=True):
-            found[place] = state[-len(ids[place]) :].to("cpu", copy=True)
-        shapes.append((len(places), tokens.shape[1]))
+        batch: list[list[int]] = [list(ids[place]) for place in places]
+        found |= dict(zip(places, halving.run(batch, partial(_states_at_cut, model, top_layers)), strict=True))
+        shapes.append((len(places), max(map(len, batch))))
         progress(len(places))
     return [found[place] for place in range(len(ids))], shapes
 
 
-def _states_at_cut(
-    model: Any, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, top_layers: int
-) -> torch.Tensor:
+def _states_at_cut(model: Any, top_layers: int, rows: Sequence[list[int]]) -> list[torch.Tensor]:
+    """Return what enters the top layers in each row, [tokens, hidden] on the CPU."""
     decoder = decoder_of(model)
+    ids, mask, positions = pad_left(list(rows), 0)
     caught: list[torch.Tensor] = []
 
     def stop(_layer: nn.Module, inputs: tuple[Any, ...], words: dict[str, Any]) -> None:
@@ -80,7 +81,7 @@ def _states_at_cut(
             use_cache=False,
         )
     except _CutReachedError:
-        return caught[0]
+        return [state[-len(row) :].to("cpu", copy=True) for row, state in zip(rows, caught[0], strict=True)]
     finally:
         handle.remove()
     raise RuntimeError("the forward pass never reached the cut")

@@ -6,6 +6,7 @@ from transformers import GraniteConfig, GraniteForCausalLM
 
 from goodvibe_bench.model.load import Loaded
 from goodvibe_bench.trainer.top import decoder_of, hidden_below, top_only
+from tests.tiny import short_of_memory
 
 IDS = [list(range(5, 5 + length)) for length in (7, 20, 12, 31)]
 
@@ -52,6 +53,15 @@ def test_states_do_not_depend_on_the_batch(loaded: Loaded):
     many, shapes = hidden_below(loaded.model, IDS, 1, batch_tokens=4096)
     assert len(shapes) == 1
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(one, many, strict=True))
+
+
+def test_states_are_read_in_halves_where_memory_is_short(loaded: Loaded):
+    whole, shapes = hidden_below(loaded.model, IDS, 1)
+    seen = short_of_memory(loaded, 1)
+    halves, same = hidden_below(loaded.model, IDS, 1)
+    assert same == shapes
+    assert max(seen) > 1
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(whole, halves, strict=True))
 
 
 def test_a_model_without_a_decoder_is_refused():
