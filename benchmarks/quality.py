@@ -16,7 +16,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import mean
@@ -131,7 +131,8 @@ def table(words: argparse.Namespace) -> None:
     from goodvibe_bench.result import store
     from goodvibe_bench.result.leaderboard import rows
 
-    sys.stdout.write("\n".join(_rates_table(rows(store.read_results([words.folder])))) + "\n\n")
+    found = store.read_results([words.folder])
+    sys.stdout.write("\n".join(_rates_table(rows(found), _reading(found))) + "\n\n")
     sys.stdout.write("\n".join(_differences(words.folder, *words.also)) + "\n")
 
 
@@ -147,7 +148,7 @@ def _differences(*folders: Path) -> list[str]:
 
     named = [{one.method: one for one in store.read_results([folder])} for folder in folders]
     shared = sorted(set(named[0]).intersection(*named[1:]))
-    judges = [named[0][shared[0]].judge["name"], *(one["name"] for one in named[0][shared[0]].other_judges)]
+    judges = _reading([one for found in named for one in found.values()])
     lines = ["| method | over | rate | n | difference [95%] | over seeds [95%] | of each |", "|" + " --- |" * 7]
     for method, base in _against(shared):
         for judge, rate in [(judges[0], "valid"), *((judge, "secure") for judge in judges)]:
@@ -168,6 +169,18 @@ def _differences(*folders: Path) -> list[str]:
     return lines
 
 
+def _reading(results: Sequence[Any]) -> list[str]:
+    """Return the judges that labelled some sample of every result: an analyser reads not all languages."""
+    from goodvibe_bench.result import instrument
+
+    def labels(result: Any, name: str, first: bool) -> bool:
+        rows = result.outcomes if first else instrument.seen_by(result.outcomes, name)
+        return any(row["label"] is not None for row in rows)
+
+    names = [block["name"] for block in instrument.judges(results[0])]
+    return [name for name in names if all(labels(result, name, name == names[0]) for result in results)]
+
+
 def _against(methods: list[str]) -> Iterator[tuple[str, str]]:
     """Yield every method with what it is held against: the base and the random rows, with its own keys where there."""
     for base in AGAINST:
@@ -179,12 +192,11 @@ def _against(methods: list[str]) -> Iterator[tuple[str, str]]:
                 yield method, other
 
 
-def _rates_table(found: list[Any]) -> list[str]:
+def _rates_table(found: list[Any], judges: list[str]) -> list[str]:
     """Return the rates in %, with intervals, the best by the first judge first."""
-    judges = [one.judge for one in found[0]["judges"]]
     lines = ["| method | n | trained | valid | " + " | ".join(judges) + " |", "|" + " --- |" * (4 + len(judges))]
     for row in found:
-        rates = [row["valid_rate"], *(one.secure_rate for one in row["judges"])]
+        rates = [row["valid_rate"], *(one.secure_rate for one in row["judges"] if one.judge in judges)]
         cells = [f"{100 * one.value:.1f} [{100 * one.low:.0f}, {100 * one.high:.0f}]" for one in rates]
         lines += [f"| {row['method']} | {row['n']} | {row['trainable_parameters']:,} | " + " | ".join(cells) + " |"]
     return lines
