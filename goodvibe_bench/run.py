@@ -143,7 +143,8 @@ def read_trainers(names: Sequence[str], overrides: dict[str, str]) -> list[catal
 def _overridden(
     trainer: catalog.Definition[TrainerDefinition], overrides: dict[str, str]
 ) -> catalog.Definition[TrainerDefinition]:
-    taken = {key: value for key, value in overrides.items() if trainer.content.known(key)}
+    tuners_first = sorted(overrides, key=lambda key: (not key.startswith("tuner."), key))
+    taken = {key: overrides[key] for key in tuners_first if trainer.content.known(key)}
     if not taken:
         return trainer
     try:

@@ -12,7 +12,7 @@ from goodvibe_bench.generator.sampling import Sampling
 from goodvibe_bench.model import load
 from goodvibe_bench.progress import Show
 from goodvibe_bench.result.store import read_lines, read_result
-from goodvibe_bench.run import Request, run, train_only
+from goodvibe_bench.run import Request, read_trainers, run, train_only
 from goodvibe_bench.types import LANGUAGES, Record, Result
 from tests.short import short_request
 from tests.tiny import tiny_folder
@@ -278,3 +278,11 @@ def test_an_update_that_rounding_loses_is_told(dtype: str, told: bool, tmp_path:
     assert trained.report is not None
     assert (trained.report.fold_error >= 0.1) is told
     assert (f"lost {100 * trained.report.fold_error:.0f}% of the update" in said.getvalue()) is told
+
+
+def test_overrides_make_one_name_in_any_order() -> None:
+    words = {"training.epochs": "1", "tuner.top_k": "7", "training.batch_size": "4"}
+    (one,) = read_trainers(("goodvibe",), words)
+    (other,) = read_trainers(("goodvibe",), dict(reversed(words.items())))
+    assert one.name == other.name == "goodvibe[top_k=7,batch_size=4,epochs=1]"
+    assert one.digest == other.digest

@@ -13,12 +13,18 @@ ADAPTER = "adapter"
 """The folder, in a trained model's, of what was trained as a LoRA adapter over the base; full fine-tuning has none."""
 
 
-def _value(text: str) -> Any:
-    """Return `text` as TOML would read it: a number, a list, true; else the text itself."""
+def _value(text: str, before: Any) -> Any:
+    """Return `text` as TOML would read it: a number, a list, true; none as None; else the text itself.
+
+    In place of names such as ["q_proj"] it may be names separated by commas.
+    """
+    if text == "none":
+        return None
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except (ValueError, RecursionError):
-        return text
+        names = isinstance(before, list) and all(isinstance(name, str) for name in before)
+        return [name.strip() for name in text.split(",")] if names else text
 
 
 class TrainerDefinition(Noun):
@@ -51,7 +57,7 @@ class TrainerDefinition(Noun):
             inner = words
             for part in place:
                 inner = inner[part]
-            inner[last] = _value(text)
+            inner[last] = _value(text, inner[last])
             if place == ["training"]:
                 for preset in words["presets"].values():
                     preset.pop(last, None)

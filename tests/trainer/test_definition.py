@@ -51,3 +51,11 @@ def test_controls_differ_from_goodvibe_in_what_they_control():
     assert changed("goodvibe-top8") == {"top_layers": 8, "clusters": None}
     assert changed("goodvibe-gradient-activation") == {"attribution": "gradient_activation"}
     assert changed("goodvibe-parameter") == {"attribution": "parameter"}
+
+
+def test_none_unsets_a_key_and_names_need_no_brackets():
+    changed = _read("goodvibe-random-clusters").with_overrides({"tuner.random_clusters": "none"})
+    assert changed.tuner == _read("goodvibe").tuner
+    for text in ("q_proj,k_proj", '["q_proj", "k_proj"]', "q_proj, k_proj"):
+        tuner = _read("lora").with_overrides({"tuner.projections": text}).tuner
+        assert tuner.model_dump()["projections"] == ("q_proj", "k_proj")
