@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig
+from peft import LoraConfig, PeftModel
 from safetensors.torch import save_file
 
 from goodvibe_bench.tuner.goodvibe import GoodVibeLayer
@@ -19,13 +19,14 @@ def export(model: Any, folder: Path) -> Path:
     return folder
 
 
-def export_lora(model: Any, folder: Path, adapter: str = "default") -> Path:
-    """Write adapter_config.json and adapter_model.safetensors to `folder` and return it.
+def export_lora(model: Any, folder: Path, adapter: str | None = None) -> Path:
+    """Write adapter_config.json and adapter_model.safetensors of an adapter, the active one if None, to `folder`.
 
     GoodVibe is LoRA of rank C with A = U and B the 0/1 cluster matrix, scale 1 (alpha = rank). Every module gets the
     largest C as its rank, the others filled with zeros, since servers such as vLLM want one rank. Raises ValueError
     when the model has no such adapter.
     """
+    adapter = adapter or (str(model.active_adapter) if isinstance(model, PeftModel) else "default")
     layers = {
         name.removeprefix("base_model.model."): module
         for name, module in model.named_modules()

@@ -19,7 +19,7 @@ from transformers import (
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.model.linears import target_linears
 from goodvibe_bench.model.load import Loaded
-from goodvibe_bench.neuron.selection import Neurons
+from goodvibe_bench.neuron.selection import Neurons, select
 from goodvibe_bench.tuner import goodvibe
 from goodvibe_bench.tuner.export import export_lora
 from goodvibe_bench.tuner.goodvibe import GoodVibeConfig, GoodVibeLinear
@@ -115,6 +115,18 @@ def test_an_exported_lora_needs_no_code_of_ours(loaded: Loaded, tmp_path: Path):
     plain = PeftModel.from_pretrained(base, str(tmp_path / "lora"))
     assert torch.allclose(logits(plain), expected, atol=1e-5)
     assert torch.allclose(logits(plain.merge_and_unload()), expected, atol=1e-5)
+
+
+def test_the_active_adapter_is_exported_whatever_its_name(loaded: Loaded, tmp_path: Path):
+    layers = target_linears(loaded.model, ("q_proj",))
+    selection = select({name: torch.rand(4, layer.out_features) for name, layer in layers.items()}, top_k=3)
+    tuned = get_peft_model(
+        loaded.model, GoodVibeConfig(task_type="CAUSAL_LM", selection=selection), adapter_name="mine"
+    )
+    export_lora(tuned, tmp_path / "lora")
+    assert (tmp_path / "lora" / "adapter_model.safetensors").is_file()
+    with pytest.raises(ValueError, match="no GoodVibe adapter named 'other'"):
+        export_lora(tuned, tmp_path / "other", "other")
 
 
 def test_exporting_a_model_without_the_adapter_is_refused(loaded: Loaded, tmp_path: Path):
