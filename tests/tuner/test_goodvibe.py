@@ -199,3 +199,35 @@ def test_under_autocast_it_trains_too(loaded: Loaded):
     with torch.autocast("cpu", torch.bfloat16):
         step(attached.model)
     assert not torch.allclose(logits(attached.model), before, atol=1e-3)
+
+
+def _sixteen_bits(adapters: int) -> tuple[torch.nn.Linear, goodvibe.GoodVibeLinear]:
+    """Return a layer in bf16 and a tuned copy of it whose adapters share half of their rows."""
+    generator = torch.Generator().manual_seed(0)
+    base = torch.nn.Linear(64, 16, bias=False).to(torch.bfloat16)
+    tuned = goodvibe.GoodVibeLinear(copy.deepcopy(base))
+    for number in range(adapters):
+        rows = torch.arange(8) + 4 * number
+        tuned.add(f"a{number}", rows, torch.arange(8) % 2, 2)
+        tuned.goodvibe_update[f"a{number}"].data = 1e-2 * torch.randn(2, 64, generator=generator)
+    tuned.set_adapter([f"a{number}" for number in range(adapters)])
+    return base, tuned
+
+
+def test_merging_in_16_bits_adds_in_float32_and_rounds_once():
+    base, tuned = _sixteen_bits(1)
+    update = tuned.goodvibe_update["a0"][torch.arange(8) % 2]
+    tuned.merge()
+    expected = base.weight.data.clone()
+    expected[:8] = (base.weight[:8].float() + update).to(torch.bfloat16)
+    twice = base.weight[:8] + update.to(torch.bfloat16)
+    assert torch.equal(tuned.get_base_layer().weight, expected)
+    assert not torch.equal(twice, expected[:8]), "the case tells one rounding from two"
+
+
+def test_adapters_that_share_rows_are_unmerged_to_the_same_bits():
+    base, tuned = _sixteen_bits(3)
+    tuned.merge()
+    assert not torch.equal(tuned.get_base_layer().weight, base.weight)
+    tuned.unmerge()
+    assert torch.equal(tuned.get_base_layer().weight, base.weight)
