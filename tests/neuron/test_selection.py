@@ -71,3 +71,17 @@ def test_without_clusters_every_row_stands_alone():
     found = selection.select({"m": two_groups()}, top_k=6, clusters=None)["m"]
     assert found.clusters.tolist() == list(range(6))
     assert np.isnan(found.silhouette)
+
+
+@pytest.mark.parametrize(("features", "together"), [("profile_normalised", "direction"), ("importance", "size")])
+def test_rows_are_clustered_by_the_features_asked_for(features: selection.Features, together: str):
+    """Rows point one of two ways and are small or ten times larger."""
+    directions, sizes = torch.tensor([0, 0, 1, 1] * 3), torch.tensor([0, 1, 0, 1] * 3)
+    ways = torch.tensor([[1.0, 0.0, 0.02], [0.0, 1.0, 0.02]])
+    noise = 1 + 0.01 * torch.rand(12, 1, generator=torch.Generator().manual_seed(0))
+    profile = (ways[directions] * (1 + 9 * sizes)[:, None] * noise).T
+    found = selection.select({"m": profile}, top_k=12, features=features, clusters=(2, 2))["m"]
+    kind = directions if together == "direction" else sizes
+    clusters = {int(row): int(cluster) for row, cluster in zip(found.rows, found.clusters, strict=True)}
+    assert {len({clusters[row] for row in range(12) if kind[row] == one}) for one in (0, 1)} == {1}
+    assert len(set(clusters.values())) == 2

@@ -3,6 +3,7 @@ import copy
 import pytest
 import torch
 from peft import LoraConfig, get_peft_model
+from peft.tuners.lora import LoraLayer
 
 from goodvibe_bench.model.linears import target_linears
 from goodvibe_bench.model.load import Loaded
@@ -231,3 +232,14 @@ def test_adapters_that_share_rows_are_unmerged_to_the_same_bits():
     assert not torch.equal(tuned.get_base_layer().weight, base.weight)
     tuned.unmerge()
     assert torch.equal(tuned.get_base_layer().weight, base.weight)
+
+
+def test_a_frozen_random_b_has_columns_of_one_length_and_scale_one(loaded: Loaded):
+    tuned = attach(loaded.model, LoraSpec(kind="lora", rank=2, frozen_b=True)).model
+    layers = [layer for layer in tuned.modules() if isinstance(layer, LoraLayer)]
+    assert layers
+    for layer in layers:
+        assert layer.scaling["default"] == 1.0
+        b = layer.lora_B["default"].weight  # pyright: ignore[reportIndexIssue]
+        torch.testing.assert_close(b.norm(dim=0), torch.full((2,), 5.0))
+        assert not b.requires_grad
