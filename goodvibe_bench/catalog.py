@@ -19,6 +19,8 @@ from goodvibe_bench.errors import UsageError, nearest
 
 Kind = Literal["tasks", "judges", "trainers", "experiments"]
 T = TypeVar("T", bound=BaseModel)
+MOST_DOTS = 1000
+"""Before the = of a line, in a file that is a definition: a key of more parts is nobody's."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,10 @@ def read(kind: Kind, name: str, content: type[T]) -> Definition[T]:
 def words(path: Path) -> dict[str, Any]:
     """Return what a TOML file says. Raises UsageError when it cannot be read or is no TOML."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
+        if any(line.partition("=")[0].count(".") > MOST_DOTS for line in text.splitlines()):
+            raise RecursionError  # tomllib takes memory by the square of a key's parts
+        return tomllib.loads(text)
     except RecursionError as error:
         raise UsageError(f"{path} is nested too deeply.") from error
     except ValueError as error:  # TOMLDecodeError, bytes that are no UTF-8, a number of thousands of digits

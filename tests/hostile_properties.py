@@ -346,6 +346,7 @@ READ = (
 @example(b"[" * DEEP, "prompts")
 @example(b"a = " + b"[" * DEEP, "trainer")
 @example(b"a = " + b"9" * 5000, "judge")
+@example(b"a." * DEEP + b"b = 1", "trainer")
 @given(RAW, st.sampled_from(READ))
 @many(240)
 def test_a_file_of_any_bytes_is_refused_in_words(top: Path, content: bytes, kind: str) -> None:
