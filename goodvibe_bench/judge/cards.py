@@ -4,21 +4,18 @@ It loads no model and judges nothing.
 """
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from hashlib import file_digest, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from goodvibe_bench import catalog, disk
+from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge.definition import AnalyserJudge, Card, JudgeDefinition, ModelJudge, SignalsJudge, VoteJudge
-from goodvibe_bench.model import CARRIED
+from goodvibe_bench.model.source import CARRIED, digest_folder
 
 Definition = catalog.Definition[JudgeDefinition]
-NOTES = frozenset({"goodvibe.json", "card.json", "neurons.safetensors"})
-"""Files in a model's folder that decide nothing of what it answers."""
 
 
 @dataclass(frozen=True)
@@ -92,25 +89,17 @@ def _digest_base(base: str) -> str | None:
     folder = Path(base).expanduser()
     if base in CARRIED or not folder.is_dir():
         return None
-    return catalog.digest({path.name: _digest_file(path, *_state(path)) for path in _model_files(folder)})
+    return _digest(folder.resolve(), tuple((path.name, *_state(path)) for path in sorted(folder.iterdir())))
 
 
-def _model_files(folder: Path) -> Iterator[Path]:
-    for path in folder.iterdir():
-        own = path.suffix in {".safetensors", ".json", ".jinja", ".model", ".txt"}
-        if own and path.is_file() and path.name not in NOTES and not path.name.startswith(disk.PARTIAL):
-            yield path
+@lru_cache(maxsize=16)
+def _digest(folder: Path, states: tuple[tuple[str, int, int], ...]) -> str:  # noqa: ARG001 - changed files are read again
+    return digest_folder(folder)
 
 
 def _state(path: Path) -> tuple[int, int]:
     found = path.stat()
     return found.st_size, found.st_mtime_ns
-
-
-@lru_cache(maxsize=256)
-def _digest_file(path: Path, size: int, changed: int) -> str:  # noqa: ARG001 - a changed file is read again
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
 
 
 def _members(definition: Definition, spec: VoteJudge, above: tuple[Path, ...]) -> list[Any]:

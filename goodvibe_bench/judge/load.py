@@ -169,9 +169,9 @@ def _served(definition: Definition, spec: ModelJudge, how: Loading) -> Made:
 
 def _one_folder(definition: Definition, spec: ModelJudge, how: Loading) -> tuple[Path, str | None]:
     """Return a folder with the judge's weights, and the digest of the adapter that was merged into them, if any."""
-    from goodvibe_bench.model.load import digest_folder, save, with_adapter
     from goodvibe_bench.model.load import load as load_model
-    from goodvibe_bench.model.source import cache_folder, locate
+    from goodvibe_bench.model.load import save, with_adapter
+    from goodvibe_bench.model.source import cache_folder, digest_folder, locate
 
     weights, base = weights_folder(definition), locate(spec.base)
     if not (weights / "adapter_config.json").is_file():

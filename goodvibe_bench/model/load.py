@@ -1,6 +1,5 @@
 """Load a model and its tokenizer from safetensors, and digest the weights. It trains and generates nothing."""
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -23,10 +22,8 @@ from transformers import (
 from goodvibe_bench import disk, types
 from goodvibe_bench.errors import UsageError, nearest
 from goodvibe_bench.model import cpu
-from goodvibe_bench.model.source import Source, locate
+from goodvibe_bench.model.source import Source, digest_folder, locate
 
-NOTES = frozenset({"goodvibe.json", "card.json", "neurons.safetensors"})
-"""Files of ours in a model's folder, on how it was made: no part of it. They hold seconds, so two are never equal."""
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}
 
 
@@ -143,19 +140,6 @@ def _tokenizer(source: Source, trust_remote_code: bool) -> PreTrainedTokenizerBa
 def describe(source: Source) -> types.Model:
     """Return the noun of a located model; its digest covers weights, config and tokenizer."""
     return types.Model(id=source.id, revision=source.revision, digest=digest_folder(source.folder))
-
-
-def digest_folder(folder: Path) -> str:
-    """Return 16 hex digits of SHA-256 over the names and contents of the files that decide a model's output."""
-    total = hashlib.sha256()
-    for path in sorted(folder.iterdir()):
-        if path.is_file() and path.suffix in {".safetensors", ".json", ".jinja", ".model", ".txt"}:
-            if path.name in NOTES or path.name.startswith(disk.PARTIAL):
-                continue
-            total.update(path.name.encode())
-            with path.open("rb") as file:
-                total.update(hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()[:16]
 
 
 def save(loaded: Loaded, folder: Path, note: dict[str, Any]) -> None:

@@ -12,8 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from goodvibe_bench import disk
 from goodvibe_bench.errors import UsageError, nearest
 
+NOTES = frozenset({"goodvibe.json", "card.json", "neurons.safetensors"})
+"""Files of ours in a model's folder, on how it was made: no part of it. They hold seconds, so two are never equal."""
 HUB_FILES = ["*.safetensors", "*.json", "*.jinja", "tokenizer*", "*.model", "merges.txt", "vocab.txt"]
 
 
@@ -150,3 +153,16 @@ def _convert(name: str, carried: Carried) -> Path:
     except OSError:  # another process was faster
         shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+def digest_folder(folder: Path) -> str:
+    """Return 16 hex digits of SHA-256 over the names and contents of the files that decide a model's output."""
+    total = hashlib.sha256()
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix in {".safetensors", ".json", ".jinja", ".model", ".txt"}:
+            if path.name in NOTES or path.name.startswith(disk.PARTIAL):
+                continue
+            total.update(path.name.encode())
+            with path.open("rb") as file:
+                total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()[:16]

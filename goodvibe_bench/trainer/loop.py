@@ -6,19 +6,18 @@ It knows neither tuners nor tasks: it steps whatever parameters require grad.
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-import numpy as np
 import torch
 from accelerate.utils import gather_object
 from accelerate.utils.memory import should_reduce_batch_size
 from torch.distributed.tensor import DTensor
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Sampler
 from transformers import Trainer, TrainerCallback, TrainerState, TrainingArguments
 
 from goodvibe_bench import disk
@@ -29,11 +28,9 @@ from goodvibe_bench.objective.cross_entropy import IGNORED
 from goodvibe_bench.objective.training import Training
 from goodvibe_bench.trainer import processes
 from goodvibe_bench.trainer.memory import peak_memory
+from goodvibe_bench.trainer.order import FILLER, ByLength, Rows
 
 ACCOUNT = "account.json"
-_FILLER = "filler"
-BLUR = 0.1
-"""Lengths within this share of one another may swap places, so that epochs do not see the same batches."""
 
 
 class Objective(Protocol):
@@ -58,36 +55,6 @@ class Account:
     losses: list[float] = field(default_factory=list)
     batches: list[tuple[int, int, int]] = field(default_factory=list)
     """(rows, padded length, positions with logits) of every forward pass."""
-
-
-class ByLength(Sampler[int]):
-    """Rows in micro-batches of like length, so that little is padded; both orders are drawn anew each epoch.
-
-    The order hangs on seed and epoch alone, so that a training that goes on after a kill sees the same batches. An
-    epoch is filled up to a multiple of `fill` rows with the number that comes after the last row's.
-    """
-
-    def __init__(self, lengths: Sequence[int], batch_size: int, seed: int, fill: int = 1) -> None:
-        self.lengths = np.asarray(lengths, dtype=float)
-        self.batch_size = batch_size
-        self.seed = seed
-        self.fill = fill
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return math.ceil(len(self.lengths) / self.fill) * self.fill
-
-    def set_epoch(self, epoch: int) -> None:
-        self.epoch = epoch
-
-    def __iter__(self) -> Iterator[int]:
-        dice = np.random.default_rng([self.seed, self.epoch])
-        count = len(self.lengths)
-        rows = np.argsort(self.lengths * dice.uniform(1 - BLUR, 1 + BLUR, count), kind="stable")
-        whole = len(rows) // self.batch_size * self.batch_size
-        batches = dice.permutation(rows[:whole].reshape(-1, self.batch_size))
-        yield from (int(row) for row in [*batches.reshape(-1), *rows[whole:]])
-        yield from [count] * (len(self) - count)
 
 
 class _Loop(Trainer):
@@ -185,24 +152,10 @@ def _order(examples: list[dict[str, Any]], training: Training, seed: int) -> ByL
     return ByLength([len(row["input_ids"]) for row in examples], alike, seed, fill)
 
 
-class _Rows(Dataset[dict[str, Any]]):
-    """Examples as the data set that Trainer wants, and after the last one what fills a process' batch."""
-
-    def __init__(self, rows: list[dict[str, Any]]) -> None:
-        self.rows = rows
-        self.filler = min(rows, key=lambda row: len(row["input_ids"])) | {_FILLER: True}
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, place: int) -> dict[str, Any]:
-        return self.rows[place] if place < len(self.rows) else self.filler
-
-
 def _collate(objective: Objective, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
     """Return the objective's batch, in which rows that only fill it have no loss."""
     batch = objective.collate(rows)
-    batch["labels"][torch.tensor([_FILLER in row for row in rows])] = IGNORED
+    batch["labels"][torch.tensor([FILLER in row for row in rows])] = IGNORED
     return batch
 
 
@@ -293,7 +246,7 @@ def _loop(
     loop = _Loop(
         model=model,
         args=arguments,
-        train_dataset=_Rows(examples),
+        train_dataset=Rows(examples),
         data_collator=partial(_collate, objective),
         callbacks=[watch],
     )

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goodvibe_bench.objective.training import Training
-from goodvibe_bench.trainer.loop import ByLength, _arguments
+from goodvibe_bench.trainer.loop import _arguments
+from goodvibe_bench.trainer.order import ByLength
 
 LENGTHS = st.lists(st.integers(1, 1000), min_size=1, max_size=60)
 
