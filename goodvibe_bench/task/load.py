@@ -62,7 +62,20 @@ class Rows:
     cases: list[Labelled]
 
     def of(self, part: Part) -> list[Pair]:
-        return [pair for pair, place in zip(self.pairs, self.parts, strict=True) if place == part]
+        """Return the pairs of a part.
+
+        In calibration, near twins that name no family are one: folds and intervals count families, and what says the
+        same thing twice is no second witness. (Where judges learn, sides of a family are ranked against one another:
+        there a family is one pair.)
+        """
+        rows = zip(self.pairs, self.parts, self.groups, strict=True)
+        own = [(pair, group) for pair, place, group in rows if place == part]
+        if part != "calibration":
+            return [pair for pair, _ in own]
+        first: dict[int, str] = {}
+        for pair, group in own:
+            first.setdefault(group, pair.family or pair.id)
+        return [pair.model_copy(update={"family": pair.family or first[group]}) for pair, group in own]
 
 
 def load_rows(name: str, *, data: Path | None = None) -> tuple[Language, Rows]:

@@ -10,9 +10,9 @@ import pytest
 
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.task import load
-from goodvibe_bench.task.load import crossing_twins
+from goodvibe_bench.task.load import Rows, crossing_twins
 from goodvibe_bench.task.rows import read_json_lines
-from goodvibe_bench.types import Pair, Task
+from goodvibe_bench.types import Pair, Part, Task
 from tests.task.rows import (
     EMPTY,
     IDENTICAL,
@@ -194,6 +194,18 @@ def test_a_repeated_held_out_prompt_is_asked_once(file: Path) -> None:
     write_rows(file, [*rows[:40], *[{**rows[int(asked.id[-4:])]} for _ in range(3)]])
     texts = [prompt.text for prompt in load(NAME, data=file).prompts]
     assert len(set(texts)) == len(texts)
+
+
+def test_near_twins_of_the_calibration_part_are_one_family() -> None:
+    def pair(number: int, **more: str) -> Pair:
+        text = {"prompt": "", "secure": "", "insecure": "", "source": "x"}
+        return Pair(id=f"p{number}", language="cpp", **{**text, **more})  # type: ignore[arg-type]
+
+    pairs = [pair(0), pair(1), pair(2), pair(3, family="own"), pair(4), pair(5)]
+    parts: list[Part] = [*["calibration"] * 4, *["judge-train"] * 2]  # type: ignore[list-item]
+    rows = Rows(pairs, groups=[7, 7, 8, 7, 9, 9], parts=parts, written=[], cases=[])
+    assert [one.family for one in rows.of("calibration")] == ["p0", "p0", "p2", "own"]
+    assert rows.of("judge-train") == pairs[4:]
 
 
 def test_a_json_array_is_read_like_json_lines(file: Path, tmp_path: Path) -> None:
