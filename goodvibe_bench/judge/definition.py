@@ -30,6 +30,8 @@ class Fit(Noun):
     copies: int = Field(default=1, ge=1)
     """Model judges: how often an epoch shows each family: half of the first times, and further on always, with other
     names and layout."""
+    max_code_tokens: int | None = Field(default=None, ge=16)
+    """Model judges: a family with a longer snippet is not learned from; as many as the judge reads when None."""
     rank_weight: float = Field(default=0.0, ge=0)
     """Model judges: how much the order of a family's sides counts beside each side's label."""
     pull: float = Field(default=1.0, gt=0)

@@ -153,10 +153,11 @@ def _fit_model(
 
         return probabilities(loaded, texts, spec.max_code_tokens, progress=count)
 
-    learn = _whole(learn, loaded.tokenizer, spec.max_code_tokens)
+    longest = min(spec.max_code_tokens, recipe.max_code_tokens or spec.max_code_tokens)
+    learn = _whole(learn, loaded.tokenizer, longest)
     show("vary", 0, len(learn), f"{recipe.copies} copies")
-    learn = _whole(_read(varied(learn, recipe.copies, seed), spec.bare), loaded.tokenizer, spec.max_code_tokens)
-    show.line(f"{len(learn)} snippets of at most {spec.max_code_tokens} tokens are trained on")
+    learn = _whole(_read(varied(learn, recipe.copies, seed), spec.bare), loaded.tokenizer, longest)
+    show.line(f"{len(learn)} snippets of at most {longest} tokens are trained on")
     compared = {"untuned": measure("measure untuned"), "linear": linear.fit(learn, 2**18, 10.0).probabilities(texts)}
     report = _train_adapter(spec, recipe.rank_weight, loaded, learn, folder, seed, show)
     return measure("measure"), compared, report

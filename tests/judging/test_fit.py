@@ -1,5 +1,6 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from goodvibe_bench.judge import load as judges
 from goodvibe_bench.judging.fit import fit
 from goodvibe_bench.progress import Show
 from goodvibe_bench.task.load import load_rows
-from goodvibe_bench.types import Code
+from goodvibe_bench.types import Code, Labelled
 from tests.tiny import tiny_folder
 
 BUNDLED = Path(__file__).parents[2] / "tasks" / "go"
@@ -81,6 +82,26 @@ def test_a_judge_without_a_fit_table_is_refused(tmp_path: Path) -> None:
     path.write_text('description = "x"\n[judge]\nkind = "scripted"\nunsafe_words = ["x"]\n')
     with pytest.raises(UsageError, match=r"\[fit\]"):
         fit(str(path), Show(quiet=True))
+
+
+def test_a_judge_may_read_more_than_it_learns_from(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    counts: list[int] = []
+
+    def no_training(spec: Any, rank_weight: float, loaded: Any, learn: list[Labelled], *rest: Any) -> dict[str, Any]:
+        sizes = [len(loaded.tokenizer(one.code, add_special_tokens=False)["input_ids"]) for one in learn]
+        counts.extend([len(sizes), max(sizes), spec.max_code_tokens])
+        return {}
+
+    monkeypatch.setattr("goodvibe_bench.judging.fit._train_adapter", no_training)
+    for more in ("", "max_code_tokens = 300\n"):
+        path = fitted.parent / "less" / "mine.toml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(fitted.read_text() + more)
+        fit(str(path), Show(quiet=True))
+    whole, longest, _, fewer, shorter, read = counts
+    assert longest > 300 >= shorter
+    assert 0 < fewer < whole
+    assert read == 900
 
 
 @pytest.mark.parametrize("taken", ["file", "folder", "nested"])
