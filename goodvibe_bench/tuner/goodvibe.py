@@ -53,6 +53,8 @@ class GoodVibeConfig(PeftConfig):
         self.peft_type = cast(Any, GOODVIBE)
         if self.selection is not None:
             chosen = {name: neurons for name, neurons in self.selection.items() if len(neurons.rows)}
+            if twice := [name for name, neurons in chosen.items() if len(neurons.rows.unique()) < len(neurons.rows)]:
+                raise ValueError(f"the selection has a row of {twice[0]} more than once")
             self.shapes = {name: [len(neurons.rows), neurons.cluster_count] for name, neurons in chosen.items()}
         if not self.shapes:
             raise ValueError("GoodVibeConfig needs a selection with at least one row")
@@ -147,16 +149,22 @@ class _TunedLinear(torch.autograd.Function):
         members[rows, clusters] = 1
         ctx.save_for_backward(x, weight, shared, members)
         y = functional.linear(x, weight, bias)
-        _add_product(y.flatten(0, -2), functional.linear(x, shared).flatten(0, -2), members.T)
-        return y
+        _add_product(_flat(y), _flat(functional.linear(x, shared)), members.T)
+        # linear with a bias returns a view, and autograd allows no in-place operation on a view from in here.
+        return torch.ops.aten._unsafe_view(y, y.shape)
 
     @staticmethod
     def backward(ctx: Any, gradient: torch.Tensor) -> tuple[Any, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         x, weight, shared, members = ctx.saved_tensors
-        flat = gradient.flatten(0, -2)
+        flat = _flat(gradient)
         summed = flat @ members
         to_x = _add_product(flat @ weight, summed, shared).view_as(x) if ctx.needs_input_grad[0] else None
-        return to_x, None, None, (summed.T @ x.flatten(0, -2)).float(), None, None
+        return to_x, None, None, (summed.T @ _flat(x)).float(), None, None
+
+
+def _flat(values: torch.Tensor) -> torch.Tensor:
+    """Return `values` as rows of its last dimension; a vector is one row."""
+    return values.reshape(-1, values.shape[-1])
 
 
 def _add_product(total: torch.Tensor, left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:

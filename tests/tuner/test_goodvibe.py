@@ -194,6 +194,40 @@ def test_the_fast_path_computes_what_plain_autograd_computes(dtype: torch.dtype)
         assert torch.allclose(fast.float(), plain.float(), rtol=near, atol=near)
 
 
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(12,), (5, 12), (2, 5, 12), (2, 0, 12)])
+def test_it_stands_in_for_a_linear_whatever_the_input_and_when_its_output_is_changed_in_place(
+    shape: tuple[int, ...], bias: bool
+):
+    torch.manual_seed(0)
+    layer = goodvibe.GoodVibeLinear(torch.nn.Linear(12, 20, bias=bias).requires_grad_(False))
+    layer.add("default", torch.randperm(20)[:7], torch.arange(7) % 3, 3)
+    torch.nn.init.normal_(layer.goodvibe_update["default"])
+    plain = torch.nn.Linear(12, 20, bias=bias)
+    plain.load_state_dict(layer.get_base_layer().state_dict())
+    with torch.no_grad():
+        plain.weight += layer.delta()
+    found = []
+    for linear in (layer, plain):
+        x = torch.linspace(-1, 1, max(1, torch.Size(shape).numel()))[: torch.Size(shape).numel()].reshape(shape)
+        y = linear(x.requires_grad_())
+        y.add_(1).mul_(2)
+        (y**2).sum().backward()
+        found.append((y.detach(), x.grad))
+    torch.testing.assert_close(*found)
+    by_row = plain.weight.grad[layer.goodvibe_rows["default"]]
+    summed = torch.zeros(3, 12).index_add(0, layer.goodvibe_clusters["default"], by_row)
+    torch.testing.assert_close(layer.goodvibe_update["default"].grad, summed, rtol=1e-4, atol=1e-4)
+
+
+def test_a_selection_that_has_a_row_twice_is_refused(loaded: Loaded):
+    rows = some_rows(loaded)
+    name = list(rows)[1]
+    rows[name].rows[0] = rows[name].rows[3]
+    with pytest.raises(ValueError, match=f"a row of {name} more than once"):
+        attach(loaded.model, SPEC, rows)
+
+
 def test_under_autocast_it_trains_too(loaded: Loaded):
     attached = attach(loaded.model, SPEC, some_rows(loaded))
     before = logits(attached.model)
