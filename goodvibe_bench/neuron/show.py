@@ -79,8 +79,15 @@ def summary(file: NeuronFile, modules: Sequence[str]) -> str:
     words += [f"median silhouette {value:.2f}" for value in _median(table, "silhouette")]
     halves = f", whose halves agree on {float(note['half_overlap']):.0%}" if note["half_overlap"] else ""
     source = f"{note['attribution']} attribution"
-    source += f" of {note['samples']} snippets{halves}" if note["samples"] != "0" else ", nothing read"
+    source += f" of {note['samples']} snippets{halves}{_cut(note)}" if note["samples"] != "0" else ", nothing read"
     return f"{', '.join(words)}; {source}; model {note['model']}, {note['dtype']}, seed {note['seed']}."
+
+
+def _cut(note: dict[str, str]) -> str:
+    """Return how many snippets were not read whole; nothing where all were, or where the file does not say."""
+    if note.get("cut", "0") == "0":
+        return ""
+    return f", {note['cut']} of them longer than {note['max_code_tokens']} tokens and read without their middle"
 
 
 def draw(file: NeuronFile, patterns: Sequence[str] | None, path: Path) -> list[str]:

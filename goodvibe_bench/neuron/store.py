@@ -27,6 +27,9 @@ NOTE = (*_SOURCES, *_READ, "key", "content")
 """The metadata: digests of the weights, of the snippets read and of the chat template; dtype; how rows were scored;
 seed; number of snippets and of real tokens read; seconds it took; [[batch, padded length], ...] of the forward passes
 as JSON; agreement of the halves ("" where unknown); digest of all that decides the file; digest of its tensors."""
+CUT = ("cut", "max_code_tokens")
+"""Metadata that older files lack: how many snippets were read without their middle, since longer than so many tokens.
+"""
 
 
 @dataclass(frozen=True)
@@ -46,8 +49,8 @@ class NeuronFile:
 def write(path: Path, selection: Selection, profiles: Profiles, note: dict[str, str]) -> None:
     """Write `selection` with its share of `profiles` ([samples, d_out] a module); the file is whole or absent.
 
-    `note` holds the keys of NOTE but `content`. Where its `samples` is "0" scores and their share mean
-    nothing: nan.
+    `note` holds the keys of NOTE but `content`, and may hold those of CUT. Where its `samples` is "0" scores and their
+    share mean nothing: nan.
     """
     tensors: dict[str, torch.Tensor] = {}
     for name, neurons in selection.items():
@@ -65,7 +68,7 @@ def write(path: Path, selection: Selection, profiles: Profiles, note: dict[str, 
         tensors |= {f"{name}.{part}": found[part].contiguous() for part in PARTS}
     words = note | {"content": digest_tensors(tensors)}
     with disk.whole(path) as partial:
-        save_file(tensors, partial, metadata={key: words[key] for key in NOTE})
+        save_file(tensors, partial, metadata={key: words[key] for key in (*NOTE, *CUT) if key in NOTE or key in words})
 
 
 def read(path: Path) -> NeuronFile:

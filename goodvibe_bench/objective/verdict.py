@@ -42,6 +42,12 @@ def encode(tokenizer: PreTrainedTokenizerBase, code: str, max_code_tokens: int) 
 
 def encode_all(tokenizer: PreTrainedTokenizerBase, codes: Sequence[str], max_code_tokens: int) -> list[list[int]]:
     """Return the token ids of the question about each code, as `encode` does; their lengths are measured together."""
+    shortened = _shortened(tokenizer, codes, max_code_tokens)
+    return [chat.render(tokenizer, f"{INSTRUCTION}\n\n{code}") for code in shortened]
+
+
+def _shortened(tokenizer: PreTrainedTokenizerBase, codes: Sequence[str], max_code_tokens: int) -> list[str]:
+    """Return each code as it is asked about: without its middle where that is left out."""
     if not codes:
         return []
     cut = [_cut(code, 8 * max_code_tokens) for code in codes]
@@ -50,13 +56,17 @@ def encode_all(tokenizer: PreTrainedTokenizerBase, codes: Sequence[str], max_cod
     for place, ids in enumerate(lengths):
         if len(ids) > max_code_tokens:
             cut[place] = f"{tokenizer.decode(ids[:half])}\n...\n{tokenizer.decode(ids[-half:])}"
-    return [chat.render(tokenizer, f"{INSTRUCTION}\n\n{code}") for code in cut]
+    return cut
 
 
 def _cut(code: str, reach: int) -> str:
     """Return what of `code` is tokenized: a megabyte is cut before, lone surrogates cannot be."""
     if len(code) > 2 * reach:
         code = code[:reach] + code[-reach:]
+    return _clean(code)
+
+
+def _clean(code: str) -> str:
     return code.encode("utf-8", "replace").decode()
 
 
@@ -87,6 +97,11 @@ class VerdictObjective:
         return [
             {"input_ids": encode(self.tokenizer, item.code, self.max_code_tokens), "label": item.label} for item in data
         ]
+
+    def count_cut(self, data: Sequence[Labelled]) -> int:
+        """Return of how many snippets the middle is left out."""
+        asked = _shortened(self.tokenizer, [item.code for item in data], self.max_code_tokens)
+        return sum(code != _clean(item.code) for code, item in zip(asked, data, strict=True))
 
     def collate(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """Return a left-padded batch; every row's last position asks for the verdict."""

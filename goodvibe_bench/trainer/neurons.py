@@ -57,6 +57,8 @@ class _Reading:
     shapes: list[tuple[int, int]] = field(default_factory=list)
     seconds: float = 0.0
     half_overlap: float = float("nan")
+    cut: int = 0
+    """Snippets that were read without their middle, being longer than the objective takes."""
 
 
 def find_neurons(
@@ -133,8 +135,17 @@ def _read(
         reading.half_overlap = selection.overlap_of_halves(reading.profiles, spec.top_k, families)
         if len(families) >= FIRST_SNIPPETS and reading.half_overlap >= spec.enough_overlap:
             break
-    progress("attribute", len(reading.snippets), len(reading.snippets), f"halves agree on {reading.half_overlap:.0%}")
+    reading.cut = verdict.VerdictObjective(loaded.tokenizer).count_cut(reading.snippets)
+    progress("attribute", len(reading.snippets), len(reading.snippets), _outcome(reading))
     return reading
+
+
+def _outcome(reading: _Reading) -> str:
+    text = f"halves agree on {reading.half_overlap:.0%}"
+    most = verdict.VerdictObjective.max_code_tokens
+    return (
+        f"{text}; {reading.cut} snippets longer than {most} tokens, read without their middle" if reading.cut else text
+    )
 
 
 def _from(progress: Callable[[str, int, int, str], None], reading: _Reading, total: int) -> Callable[[int], None]:
@@ -242,6 +253,8 @@ def _note(loaded: Loaded, spec: GoodVibeSpec, reading: _Reading, seed: int, key:
         "dtype": str(loaded.model.dtype).removeprefix("torch."),
         "attribution": spec.attribution,
         "samples": str(len(reading.snippets)),
+        "cut": str(reading.cut),
+        "max_code_tokens": str(verdict.VerdictObjective.max_code_tokens),
         "tokens": str(reading.tokens),
         "seconds": f"{seconds:.3f}",
         "shapes": json.dumps(reading.shapes),
@@ -264,6 +277,7 @@ def _figures(file: store.NeuronFile) -> dict[str, Any]:
     silhouettes = [found.silhouette for found in file.selection.values() if math.isfinite(found.silhouette)]
     return {
         "attribution_samples": int(file.note["samples"]),
+        "attribution_cut": int(file.note["cut"]),
         "attribution_tokens": int(file.note["tokens"]),
         "half_overlap": float(file.note["half_overlap"]) if file.note["half_overlap"] else None,
         "rows": sum(len(found.rows) for found in file.selection.values()),

@@ -50,6 +50,13 @@ def test_the_summary_counts_and_says_where_from(file: store.NeuronFile):
     assert "of 6 snippets, whose halves agree on 90%" in line
 
 
+def test_the_summary_says_how_many_snippets_were_cut(tmp_path: Path):
+    for cut, said in (("0", False), ("4", True)):
+        file = written(tmp_path / "n", cut=cut, max_code_tokens="512")[1]
+        line = show.summary(file, show.choose(file, None))
+        assert (", 4 of them longer than 512 tokens and read without their middle" in line) is said
+
+
 def test_unknown_figures_are_none(tmp_path: Path):
     profiles = selection.random_profiles({NAMES[0]: 9}, 0)
     chosen = selection.select(profiles, top_k=3, clusters=None)

@@ -98,6 +98,20 @@ def test_what_was_read_is_counted(little: Loaded, tmp_path, many):
     assert seen[-1] == ("cluster", 14, 14)
 
 
+def test_snippets_that_are_not_read_whole_are_counted(little: Loaded, tmp_path, many):
+    """Beyond 512 tokens the middle is left out; a megabyte is cut before it is tokenized, a surrogate is no cut."""
+    codes = ["x" * 512, "x" * 513, "x" * 10**6, "\ud800"]
+    sample = [item.model_copy(update={"code": code}) for item, code in zip(many, codes, strict=False)] + many[4:10]
+    said: list[str] = []
+    result = find_neurons(
+        little, spec(), sample, tmp_path / "n", seed=0, progress=lambda stage, done, total, text: said.append(text)
+    )
+    assert result.figures["attribution_cut"] == 2
+    file = store.read(tmp_path / "n")
+    assert (file.note["cut"], file.note["max_code_tokens"]) == ("2", "512")
+    assert any(text.endswith("; 2 snippets longer than 512 tokens, read without their middle") for text in said)
+
+
 @pytest.mark.parametrize("attribution", ["gradient", "activation", "gradient_activation", "parameter", "random"])
 def test_only_the_top_layers_are_scored(little: Loaded, tmp_path, many, attribution):
     top = found(little, tmp_path, many[:10], top_layers=1, attribution=attribution)
