@@ -1,9 +1,11 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
+from transformers import Trainer
 
 from goodvibe_bench import catalog
 from goodvibe_bench.anchor import snippets
@@ -163,6 +165,29 @@ def test_results_name_what_decided_them(request_: Request):
     assert {"torch", "transformers", "goodvibe-bench"} <= set(result.versions)
     assert all(count == 0 for key, count in result.provenance["audit"]["cpp"].items() if key != "cosine")
     assert catalog.digest(result.config) == catalog.digest(json.loads(json.dumps(result.config)))
+
+
+def test_the_training_is_described_by_the_names_of_pefts_method_comparison(
+    request_: Request, monkeypatch: pytest.MonkeyPatch
+):
+    made: list[Any] = []
+    create = Trainer.create_optimizer
+
+    def keep(loop: Trainer, *words: Any) -> Any:
+        made.append(create(loop, *words))
+        return made[-1]
+
+    monkeypatch.setattr(Trainer, "create_optimizer", keep)
+    small = request_.model_copy(update={"train_limit": 16, "seed": 3})
+    base, tuned = (result.run_info["train_config"] for result, _ in run(small, Show(quiet=True)))
+    assert tuned.items() >= {"model_id": "model", "dtype": "float32", "use_amp": False, "seed": 3}.items()
+    assert tuned.items() >= {"max_seq_length": 1024, "batch_size": 8, "max_steps": 2, "grad_norm_clip": 1.0}.items()
+    assert (tuned["optimizer_type"], tuned["lr_scheduler"]) == (type(made[0]).__name__, "cosine")
+    real = made[0].defaults | {"lr": tuned["learning_rate"], "weight_decay": 0.0}
+    real["betas"] = list(real["betas"])
+    assert {"lr", "betas", "eps", "weight_decay"} <= set(tuned["optimizer_kwargs"])
+    assert all(real[key] == value for key, value in tuned["optimizer_kwargs"].items())
+    assert "optimizer_type" not in base, "nothing was trained"
 
 
 def test_overrides_reach_the_trainer_and_the_result(request_: Request):

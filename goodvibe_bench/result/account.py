@@ -28,7 +28,7 @@ def blocks(
             "created_at": created_at,
             "total_time": _sum(report.attribution_seconds + report.training_seconds for report in reports),
             "experiment_name": f"{model.id}/{method}",
-            "train_config": trainer["training"] | _settled(reports) | {"presets": trainer["presets"]},
+            "train_config": _train_config(trainer, model, reports),
             "peft_config": trainer["tuner"],
             "error_msg": "",
         },
@@ -47,9 +47,17 @@ def blocks(
     }
 
 
-def _settled(reports: Sequence[TrainReport]) -> dict[str, Any]:
-    """Return the settings that were trained by: those of the model's preset, where it has one, in the definition's."""
-    return next((report.details["training"] for report in reports if "training" in report.details), {})
+def _train_config(trainer: dict[str, Any], model: Model, reports: Sequence[TrainReport]) -> dict[str, Any]:
+    """Return the settings that were trained by: those of the model's preset, where it has one, in the definition's.
+
+    Where something was trained, also what the loop was set to, by PEFT's names; several models part in steps alone.
+    """
+    settled = trainer["training"] | next((one.details["training"] for one in reports if "training" in one.details), {})
+    found: dict[str, Any] = {}
+    if reports:
+        found = {"model_id": model.id, "max_seq_length": settled["max_length"]}
+        found |= {"max_steps": max(report.steps for report in reports)} | reports[0].details.get("loop", {})
+    return settled | found | {"presets": trainer["presets"]}
 
 
 def _train_info(reports: Sequence[TrainReport]) -> dict[str, Any]:

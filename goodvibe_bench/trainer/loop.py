@@ -55,6 +55,8 @@ class Account:
     losses: list[float] = field(default_factory=list)
     batches: list[tuple[int, int, int]] = field(default_factory=list)
     """(rows, padded length, positions with logits) of every forward pass."""
+    settings: dict[str, Any] = field(default_factory=dict)
+    """What the loop was set to beside Training, by the names of PEFT's method comparison."""
 
 
 class _Loop(Trainer):
@@ -226,6 +228,7 @@ def fit(
     with nullcontext(peak) if peak is not None else peak_memory(model.device) as highest:
         watch = _Watch(account, _order(examples, training, seed), progress, highest)
         loop = _loop(model, objective, examples, _arguments(model, training, seed, scratch, report_to), watch)
+        account.settings = _settings(loop, model)
         model.train()
         steps = loop.ended_with(checkpoint) if checkpoint else None
         if steps is None:
@@ -255,6 +258,21 @@ def _loop(
     loop.order = watch.order
     loop.model_accepts_loss_kwargs = True
     return loop
+
+
+def _settings(loop: _Loop, model: Any) -> dict[str, Any]:
+    """Return the model's dtype (adapters are float32), mixed precision, seed, clipping, optimizer and schedule."""
+    optimizer, words = loop.get_optimizer_cls_and_kwargs(loop.args, model)
+    words = {key: list(value) if isinstance(value, tuple) else value for key, value in words.items()}
+    return {
+        "dtype": str(next(model.parameters()).dtype).removeprefix("torch."),
+        "use_amp": loop.args.bf16,
+        "seed": loop.args.seed,
+        "grad_norm_clip": loop.args.max_grad_norm,
+        "optimizer_type": optimizer.__name__,
+        "optimizer_kwargs": words | {"weight_decay": loop.args.weight_decay},
+        "lr_scheduler": str(getattr(loop.args.lr_scheduler_type, "value", loop.args.lr_scheduler_type)),
+    }
 
 
 def _diverged(how: str) -> FloatingPointError:

@@ -92,7 +92,7 @@ def train(
         flops=_flops(loaded.model.config, spec, training, account, below, found),
         adapter_bytes=_file_bytes(loaded.model, scratch / ADAPTER),
         fold_error=fold_error,
-        details=details,
+        details=details | {"loop": account.settings},
     )
 
 
