@@ -127,7 +127,7 @@ def _groups(trainer: catalog.Definition[TrainerDefinition], tasks: Sequence[Task
 
 
 def read_trainers(names: Sequence[str], overrides: dict[str, str]) -> list[catalog.Definition[TrainerDefinition]]:
-    """Return the trainers with overrides applied to those that have the keys; their names then say so.
+    """Return the trainers with overrides applied to those that have the keys; their names then say so, spelled alike.
 
     Raises UsageError for an unknown trainer, a key that none of them has, and a value that does not fit.
     """
@@ -152,6 +152,7 @@ def _overridden(
     except ValidationError as error:
         faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
         raise UsageError(f"--set does not fit trainer {trainer.name!r}: {faults}") from error
+    taken = {key: content.spelled(key) for key in taken}
     words = ",".join(f"{key.removeprefix('tuner.').removeprefix('training.')}={value}" for key, value in taken.items())
     return replace(
         trainer, name=f"{trainer.name}[{words}]", content=content, digest=catalog.digest([trainer.digest, taken])
@@ -174,9 +175,10 @@ def prepare(request: Request, show: Show) -> list[Task]:
     return tasks
 
 
-def config(request: Request) -> dict[str, Any]:
-    """Return what a result keeps of the request that it answers."""
-    return request.model_dump(mode="json", exclude={"methods", "data"} | PLACES | BESIDE)
+def config(request: Request, trainer: TrainerDefinition) -> dict[str, Any]:
+    """Return what a result keeps of the request that it answers: of its overrides those that the trainer took."""
+    taken = {key: trainer.spelled(key) for key in request.overrides if trainer.known(key)}
+    return request.model_dump(mode="json", exclude={"methods", "data"} | PLACES | BESIDE) | {"overrides": taken}
 
 
 def _run_method(
@@ -200,7 +202,7 @@ def _run_method(
     named = [(one.name, one.noun, [task.language for task in group]) for one, group in zip(models, groups, strict=True)]
     side_effects = utility.block(request, base, named, show)
     result = assemble(
-        config(request),
+        config(request, trainer.content),
         trainer,
         tasks,
         blocks,

@@ -14,7 +14,7 @@ from goodvibe_bench.generator.sampling import Sampling
 from goodvibe_bench.model import load
 from goodvibe_bench.progress import Show
 from goodvibe_bench.result.store import read_lines, read_result
-from goodvibe_bench.run import Request, read_trainers, run, train_only
+from goodvibe_bench.run import Request, config, read_trainers, run, train_only
 from goodvibe_bench.types import LANGUAGES, Record, Result
 from tests.short import short_request
 from tests.tiny import tiny_folder
@@ -194,6 +194,7 @@ def test_overrides_reach_the_trainer_and_the_result(request_: Request):
     changed = request_.model_copy(update={"overrides": {"tuner.top_k": "2", "training.learning_rate": "1e-2"}})
     base, tuned = (result for result, _ in run(changed, Show(quiet=True)))
     assert base.method == "none"
+    assert base.config["overrides"] == {}, "it took none"
     assert tuned.method == "short[top_k=2,learning_rate=1e-2]"
     assert tuned.config["trainer"]["tuner"]["top_k"] == 2
     assert tuned.config["overrides"] == {"tuner.top_k": "2", "training.learning_rate": "1e-2"}
@@ -303,6 +304,30 @@ def test_an_update_that_rounding_loses_is_told(dtype: str, told: bool, tmp_path:
     assert trained.report is not None
     assert (trained.report.fold_error >= 0.1) is told
     assert (f"lost {100 * trained.report.fold_error:.0f}% of the update" in said.getvalue()) is told
+
+
+@pytest.mark.parametrize(
+    ("key", "spellings", "named"),
+    [
+        ("tuner.top_k", ("100", "100.0", "1e2"), "100"),
+        ("training.epochs", ("1", "1.0", "1e0"), "1"),
+        ("training.learning_rate", ("3e-3", "0.003", "0.0030", "3E-03"), "3e-3"),
+        ("training.checkpointing", ("true", "True"), "true"),
+        ("training.schedule", ("linear", "'linear'"), "linear"),
+        ("tuner.clusters", ("[2, 4]", "[2,4]", "[2.0, 4]"), "[2,4]"),
+        ("tuner.clusters", ("4", "[4, 4]"), "4"),
+        ("tuner.clusters", ("none",), "none"),
+        ("tuner.projections", ("q_proj, k_proj", '["q_proj", "k_proj"]'), "q_proj,k_proj"),
+        ("tuner.projections", ("q_proj", "['q_proj']"), "q_proj"),
+    ],
+)
+def test_a_value_has_one_name_and_one_digest_however_it_is_spelled(key: str, spellings: tuple[str, ...], named: str):
+    found = [read_trainers(("goodvibe",), {key: text})[0] for text in (*spellings, named)]
+    assert {one.name for one in found} == {f"goodvibe[{key.partition('.')[2]}={named}]"}
+    assert len({one.digest for one in found}) == 1
+    assert all(one.content == found[0].content for one in found), "its name's spelling is read back"
+    request = Request(model="m", methods=("goodvibe",), overrides={key: spellings[-1], "tuner.rank": "3"})
+    assert config(request, found[0].content)["overrides"] == {key: named}
 
 
 def test_overrides_make_one_name_in_any_order() -> None:

@@ -134,12 +134,12 @@ def _results(folder: Path) -> list[Result]:
 def _answers(result: Result, request: Request) -> bool:
     """Return whether the result is of this model, method, data and settings, with the utility that is asked for."""
     kept = {key: value for key, value in result.config.items() if key != "trainer"}
-    wanted = config(request)
+    (trainer,) = read_trainers(request.methods, request.overrides)
+    wanted = config(request, trainer.content)
     # Whichever "auto" stood for where the result was made.
     wanted |= {key: kept[key] for key in ("backend", "dtype") if wanted[key] == AUTO and key in kept}
     if kept != wanted or result.seed != request.seed:
         return False
-    (trainer,) = read_trainers(request.methods, request.overrides)
     if (result.method, result.provenance.get("trainer_digest")) != (trainer.name, trainer.digest):
         return False
     if not request.utility:

@@ -1,6 +1,7 @@
 """What trainers/<name>.toml may say. No torch in here."""
 
 import tomllib
+from decimal import Decimal
 from typing import Any, Literal, Self
 
 from pydantic import model_validator
@@ -25,6 +26,29 @@ def _value(text: str, before: Any) -> Any:
     except (ValueError, RecursionError):
         names = isinstance(before, list) and all(isinstance(name, str) for name in before)
         return [name.strip() for name in text.split(",")] if names else text
+
+
+def _text(value: Any) -> str:
+    """Return the one spelling of a value, which `_value` reads back: 3e-3, 1, none, true, q_proj,k_proj, [2,8]."""
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "true", False: "false"}[value]
+    if isinstance(value, float):
+        return _number(value)
+    if isinstance(value, list) and len(value) == 2 and value[0] == value[1]:
+        return _text(value[0])  # a range of one number
+    if isinstance(value, list):
+        words = ",".join(map(_text, value))
+        return words if value and isinstance(value[0], str) else f"[{words}]"
+    return str(value)
+
+
+def _number(value: float) -> str:
+    """Return the shorter of 0.003 and 3e-3; of equally short ones the latter. Whole numbers have no point."""
+    number = Decimal(repr(value)).normalize()
+    plain, sign, exponent = f"{number:f}", "-" * (number < 0), number.adjusted()
+    first, *rest = map(str, number.as_tuple().digits)
+    short = f"{sign}{first}{'.' * bool(rest)}{''.join(rest)}e{exponent}"
+    return short if exponent < 0 and len(short) <= len(plain) else plain
 
 
 class TrainerDefinition(Noun):
@@ -72,6 +96,13 @@ class TrainerDefinition(Noun):
         for part in place:
             found = getattr(found, part, None) if part in getattr(type(found), "model_fields", {}) else None
         return last in getattr(type(found), "model_fields", {}) and key not in {"description", "presets", "tuner.kind"}
+
+    def spelled(self, key: str) -> str:
+        """Return the value of a key that is `known`, spelled alike however it was given."""
+        found: Any = self.model_dump(mode="json")
+        for part in key.split("."):
+            found = found[part]
+        return _text(found)
 
     @model_validator(mode="after")
     def _presets_are_valid(self) -> Self:

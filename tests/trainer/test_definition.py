@@ -1,7 +1,12 @@
+from decimal import Decimal
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from goodvibe_bench import catalog
 from goodvibe_bench.trainer import TrainerDefinition
+from goodvibe_bench.trainer.definition import _number, _value
 
 
 def _read(name: str) -> TrainerDefinition:
@@ -33,6 +38,13 @@ def test_clusters_that_group_nothing_are_refused_before_anything_is_read(text: s
 
 def test_keys_that_a_trainer_lacks_are_left_out():
     assert _read("full").with_overrides({"tuner.top_k": "7"}) == _read("full")
+
+
+@given(st.floats(-1, 1) | st.floats(0, 1e20))
+def test_a_numbers_spelling_is_read_back_to_the_same_bits(value: float):
+    text = _number(value)
+    assert float(_value(text, 0.0)) == value
+    assert len(text) <= len(f"{Decimal(repr(value)):f}")
 
 
 def test_controls_differ_from_goodvibe_in_what_they_control():
