@@ -236,8 +236,8 @@ def _difference(config: Any, found: Plan, spec: TunerSpec, facts: Facts) -> list
     column = _column(spec)
     why = facts.why.get(column, "reason not known") if column else ""
     if isinstance(spec, GoodVibeSpec):
-        times = printed * 1e6 / (text.num_hidden_layers * text.hidden_size)
-        why = f"that is {times:.2f} x layers x hidden (12.75 to 12.94 fits all six models), "
+        low, high = (1e6 * (printed + off) / (text.num_hidden_layers * text.hidden_size) for off in (-0.05, 0.05))
+        why = f"rounded so, it is {low:.2f} to {high:.2f} x layers x hidden (12.75 to 12.94 fits all six models), "
         why += (
             "which two or more clusters on all seven projections exceed"
             if set(spec.projections) >= set(PROJECTIONS)
@@ -284,11 +284,14 @@ def _table_3(printed: dict[Column, float]) -> str:
 
 
 def table(plans: list[Plan]) -> list[dict[str, str]]:
-    """Return the plans as rows of text for a table: millions, 10^15 FLOPs (training, scoring rows), bytes."""
+    """Return the plans as rows of text for a table: millions, 10^15 FLOPs (training, scoring rows), bytes.
+
+    Trained millions are exact, so that rounding them to the paper's one digit is rounding once.
+    """
     return [
         {
             "method": one.method,
-            "trained_M": f"{one.trainable_parameters / 1e6:.6g}",
+            "trained_M": f"{one.trainable_parameters / 1e6:.6f}".rstrip("0").rstrip("."),
             "share_%": f"{100 * one.trainable_parameters / one.total_parameters:.3g}",
             "paper_M": "" if one.paper_millions is None else str(one.paper_millions),
             "train_PF": f"{one.training_flops / 1e15:.4g}",

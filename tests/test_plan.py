@@ -156,3 +156,25 @@ def test_the_wheel_carries_the_models() -> None:
 def test_without_clusters_the_papers_count_with_the_lm_head_is_printed() -> None:
     _, notes = plan.plan("codellama-7b-instruct", ("goodvibe-no-clusters",), plan.Workload())
     assert any("57,139,200 with 50 rows of the LM head" in note for note in notes)
+
+
+def test_figures_beside_the_papers_are_not_rounded_twice() -> None:
+    """6738.546688 million is the paper's 6738.5; as 6738.55 it would seem to be another number."""
+    plans, notes = plan.plan("codellama-7b-instruct", ("none", "full", "goodvibe"), Workload())
+    rows = plan.table(plans)
+    assert [row["trained_M"] for row in rows] == ["0", "6738.546688", "2.277376"]
+    assert rows[1]["paper_M"] == "6738.5"
+    assert any(
+        "prints 1.7: rounded so, it is 12.59 to 13.35 x layers x hidden (12.75 to 12.94 fits" in n for n in notes
+    )
+
+
+def test_what_the_six_counts_have_in_common_is_what_the_note_says() -> None:
+    spans = []
+    for name, facts in plan.known().items():
+        if facts.paper:
+            text = plan.read_config(name).get_text_config()
+            unit = text.num_hidden_layers * text.hidden_size / 1e6
+            spans.append(((facts.paper["goodvibe"] - 0.05) / unit, (facts.paper["goodvibe"] + 0.05) / unit))
+    assert len(spans) == 6
+    assert (round(max(low for low, _ in spans), 2), round(min(high for _, high in spans), 2)) == (12.75, 12.94)
