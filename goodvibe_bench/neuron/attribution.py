@@ -39,6 +39,7 @@ def score_profiles(
     *,
     layers: Layers | None = None,
     batch_size: int = 4,
+    turn: tuple[int, int] = (0, 1),
     on_batch: OnBatch = lambda mask: None,
 ) -> Profiles:
     """Return the score of each sample and row by `kind`; see there.
@@ -46,7 +47,8 @@ def score_profiles(
     `layers` limits the scores to these modules (all target layers when None), and the backward pass to the decoder
     layers from the lowest of them up. Exact in any batch: the loss is a sum over samples, padding is masked, and each
     sample is divided by its own number of tokens. The model's own weight gradients are never formed, and the model is
-    left as it was.
+    left as it was. With a `turn` of (i, n) every n-th batch is scored, from the i-th on, and the rest is zero: the n
+    turns add up to the whole, to the bit.
     """
     layers = target_linears(model) if layers is None else layers
     examples = objective.examples(snippets)
@@ -62,7 +64,7 @@ def score_profiles(
         on_batch(batch["attention_mask"])
         return list(places)
 
-    for start in range(0, len(order), batch_size):
+    for start in range(turn[0] * batch_size, len(order), turn[1] * batch_size):
         halving.run(order[start : start + batch_size], score)
     return profiles
 

@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
+from accelerate.utils import gather_object, reduce
 
 from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
@@ -21,7 +22,7 @@ from goodvibe_bench.model.load import Loaded
 from goodvibe_bench.neuron import attribution, selection, store
 from goodvibe_bench.neuron.attribution import Kind, Layers, Profiles
 from goodvibe_bench.objective import verdict
-from goodvibe_bench.trainer import readings
+from goodvibe_bench.trainer import processes, readings
 from goodvibe_bench.tuner.spec import GoodVibeSpec
 from goodvibe_bench.types import Labelled
 
@@ -75,12 +76,13 @@ def find_neurons(
 
     A file there with the same key (model, dtype, snippets, template, spec, seed, code) is used instead of reading.
     Readings in the folder `kept` are taken where they are of the same snippets, whatever is chosen from them.
+    Processes that train together share the reading; every one of them must call it.
     """
     sample = [] if spec.attribution == "random" else subsample(snippets, spec.samples, seed)
     key = _key(loaded, spec, sample, seed)
     file = _reusable(path, key)
-    reused = file is not None
-    if file is None:
+    reused = processes.agree(file is not None)
+    if file is None or not reused:
         reading = _read(loaded, spec, sample, seed, kept, progress)
         started = time.monotonic()
         chosen = _select(spec, reading.profiles, seed, progress)
@@ -162,10 +164,10 @@ def _scored(
     kept: Path | None,
     progress: Callable[[int], None],
 ) -> readings.Reading:
-    """Return what the snippets score, from `kept` where it is there."""
+    """Return what the snippets score, from `kept` where every process has it there."""
     path = kept / readings.name(loaded, kind, list(layers), fresh) if kept else None
     known = readings.load(path) if path else None
-    if known is not None:
+    if processes.agree(known is not None) and known is not None:
         return known
     started, shapes, tokens = time.monotonic(), [], 0
 
@@ -173,14 +175,22 @@ def _scored(
         nonlocal tokens
         tokens += int(mask.sum())
         shapes.append((mask.shape[0], mask.shape[1]))
-        progress(sum(rows for rows, _ in shapes))
+        progress(min(len(fresh), processes.count() * sum(rows for rows, _ in shapes)))
 
-    objective = verdict.VerdictObjective(loaded.tokenizer)
-    found = attribution.score_profiles(loaded.model, objective, fresh, kind, layers=layers, on_batch=count)
+    objective, turn = verdict.VerdictObjective(loaded.tokenizer), (processes.rank(), processes.count())
+    found = attribution.score_profiles(loaded.model, objective, fresh, kind, layers=layers, turn=turn, on_batch=count)
+    if processes.count() > 1:
+        found = {name: _summed(profile.to(loaded.device)).cpu() for name, profile in found.items()}
+        seen = gather_object([(tokens, shapes)])
+        tokens, shapes = sum(each for each, _ in seen), [shape for _, each in seen for shape in each]
     scored = readings.Reading(found, tokens, shapes, time.monotonic() - started)
     if path:
         readings.save(path, scored)
     return scored
+
+
+def _summed(part: torch.Tensor) -> torch.Tensor:
+    return cast(torch.Tensor, reduce(part, "sum"))  # over processes
 
 
 def _add(reading: _Reading, fresh: list[Labelled], scored: readings.Reading) -> None:

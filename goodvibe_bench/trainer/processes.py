@@ -1,6 +1,7 @@
 """The processes of one training, as `accelerate launch` starts them: who is first, and where they wait. No torch."""
 
 import os
+from typing import Any
 
 
 def count() -> int:
@@ -8,14 +9,36 @@ def count() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def rank() -> int:
+    """Return which of them this process is, from 0."""
+    return int(os.environ.get("RANK", "0")) if count() > 1 else 0
+
+
 def is_first() -> bool:
     """Return whether this is the process that locks, writes and reports."""
     return int(os.environ.get("RANK", "0")) == 0
 
 
+def agree(yes: bool) -> bool:
+    """Return whether every process says yes; every process must call it."""
+    if count() == 1:
+        return yes
+    from accelerate.utils import gather_object
+
+    _state()
+    return all(gather_object([yes]))
+
+
 def meet() -> None:
     """Wait until every process is here."""
     if count() > 1:
-        from accelerate import PartialState
+        _state().wait_for_everyone()
 
-        PartialState().wait_for_everyone()
+
+def _state() -> Any:
+    """Return accelerate's view of the processes; on CPUs it joins them only when told that they compute there."""
+    from accelerate import PartialState
+
+    from goodvibe_bench.model.load import best_device
+
+    return PartialState(cpu=best_device().type == "cpu")

@@ -65,6 +65,20 @@ def _trained(
     return load_file(folder / "model.safetensors"), note["report"]
 
 
+def _said(program: str, folder: Path) -> Any:
+    """Return what a program beside this one says when two processes run it."""
+    done = subprocess.run(
+        [sys.executable, "-m", *LAUNCH, f"tests.trainer.{program}", str(folder)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true", "CUDA_VISIBLE_DEVICES": ""},
+        cwd=Path(__file__).parents[2],
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
 @pytest.mark.parametrize("kind", list(KINDS))
 def test_two_processes_train_to_the_same_weights_as_one(tmp_path: Path, kind: str):
     tiny_folder(tmp_path / "model")
@@ -93,21 +107,23 @@ def test_a_step_that_micro_batches_do_not_fill_and_an_epoch_that_does_not_divide
 def test_a_training_of_two_processes_goes_on_with_the_account_of_both(tmp_path: Path):
     """11 rows in steps of 4, twice, killed after step 5: it goes on from step 4, within the second epoch."""
     folder = tiny_folder(tmp_path / "model")
-    done = subprocess.run(
-        [sys.executable, "-m", *LAUNCH, "tests.trainer.resumed", str(folder)],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
-        cwd=Path(__file__).parents[2],
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    found = json.loads(done.stdout.splitlines()[-1])
+    found = _said("resumed", folder)
     assert found["checkpoint"] == "checkpoint-4"
     assert found["resumed"] == found["whole"]
     assert found["apart"] == 0
     assert found["peak"] > 0
     assert found["whole"][1] / 2 < found["kept"] < found["whole"][1], "of both processes"
+
+
+def test_two_processes_share_attribution_and_find_what_one_finds_to_the_bit(tmp_path: Path):
+    """50 snippets in 8 and 5 batches; a reading or a neuron file that one process alone has at hand is no reading."""
+    every = _said("attributed", tiny_folder(tmp_path / "model"))
+    assert [one["passes"] for one in every] == [[7, 7, 13], [6, 6, 13]]
+    for one in every:
+        assert one["equal"]
+        assert one["reused"]
+        for figure in ("figures", "tokens", "shapes"):
+            assert one[figure][0] == one[figure][1] == every[0][figure][0], figure
 
 
 @pytest.mark.parametrize(("count", "rows"), [(1, 4), (2, 3), (3, 4), (4, 3), (6, 2), (12, 1)])
