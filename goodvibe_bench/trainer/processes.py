@@ -1,7 +1,11 @@
 """The processes of one training, as `accelerate launch` starts them: who is first, and where they wait. No torch."""
 
 import os
+from datetime import timedelta
 from typing import Any
+
+_PATIENCE = timedelta(days=1)
+"""How long processes wait for one another: the first may wait for a run that has the lock. One that dies ends all."""
 
 
 def count() -> int:
@@ -41,4 +45,4 @@ def _state() -> Any:
 
     from goodvibe_bench.model.load import best_device
 
-    return PartialState(cpu=best_device().type == "cpu")
+    return PartialState(cpu=best_device().type == "cpu", timeout=_PATIENCE)
