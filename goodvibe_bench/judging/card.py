@@ -108,6 +108,8 @@ def card_text(card: Card) -> str:
         "Safe rates: those that the judge can report at all, from 1 - TPR to 1 - FPR. Labels: how many a corrected",
         "secure rate to +/-5 points takes at a true rate of 50%, from samples without end.",
     ]
+    if card.compared and "calibration" in card.recipe:
+        lines += ["Rows of other judges were measured when this one was fitted, on the folds and families of then."]
     if card.measured:
         lines += _measured(card.measured)
     lines += ["", "## Limits", "", LIMITS, *map(markdown, card.notes.splitlines())]
