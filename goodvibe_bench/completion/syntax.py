@@ -131,7 +131,7 @@ def _top_level(root: Node) -> Iterator[Node]:
         if node.type in _CONDITIONAL:
             waiting.extend(node.named_children)
             continue
-        inner = node.named_child(0) if node.type == "expression_statement" else node
+        inner = next(iter(node.named_children), None) if node.type == "expression_statement" else node
         if inner is not None and not _PREAMBLE.fullmatch(inner.type) and _DEFINITION.fullmatch(inner.type):
             yield node
 

@@ -124,3 +124,10 @@ def test_they_are_given_up_by_their_steps_whatever_the_clock_says(
 def test_any_text_has_an_answer(text: str, language: Language) -> None:
     assert definitions(text + "\0\ud800", language) >= 0
     assert definitions(text, language) == 0 or parses(text, language)
+
+
+@pytest.mark.parametrize("semicolon", [";", "\n;\n", ";;"])
+def test_a_needless_semicolon_at_the_top_of_cpp_is_no_definition_and_no_error(semicolon: str) -> None:
+    assert definitions(f"namespace a {{\nvoid f() {{ g(); }}\n}}{semicolon}", "cpp") == 1
+    assert definitions(f"{semicolon}int a{semicolon}", "cpp") == 1
+    assert definitions(f"#include <a>\n{semicolon}", "cpp") == 0
