@@ -18,7 +18,8 @@ _COMMENT_OR_STRING = re.compile(_WORDS, re.DOTALL)
 _LAID_OUT = re.compile(
     _WORDS + r"|(?P<comma>,[ \t]*(?=\S))|\b(?P<keyword>if|for|while|switch|catch)[ \t]*\(", re.DOTALL
 )
-_LINE_END = re.compile(r"[ \t\r\f\v]+$", re.MULTILINE)
+_LINE_END = re.compile(r"(?<![ \t\r\f\v])[ \t\r\f\v]++$", re.MULTILINE)
+"""No search begins inside a run of blanks, and none goes back through one: linear time."""
 _BRACE_BELOW = re.compile(r"(?<=[^\n;{}])\n[ \t]*\{[ \t]*$", re.MULTILINE)
 _STEP = "    "
 

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from goodvibe_bench.completion.bare import bare, without_comments, without_strings
@@ -42,3 +44,10 @@ def test_the_depth_of_lines_decides_their_indentation_not_its_width() -> None:
 )
 def test_any_text_is_read_to_its_end(text: str) -> None:
     bare(text)
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", "\r", " \f"])
+def test_a_long_run_of_blanks_inside_a_line_costs_no_more_than_other_text(blank: str) -> None:
+    start = time.process_time()
+    assert bare(f"int a;{blank * 100_000}int b; {blank * 9}\n") == f"int a;{blank * 100_000}int b;"
+    assert time.process_time() - start < 5
