@@ -125,15 +125,26 @@ def _find_staticcheck() -> Installed | None:
 
 
 def _read_flawfinder(said: Said) -> Report:
-    rows = csv.DictReader(said.output.splitlines())
-    if "Level" not in (rows.fieldnames or ()):
-        raise ValueError("no table")
     found = []
-    for row in rows:
+    for row in _table(said.output):
         folder = _folder(row["File"] or "")
         if folder is not None:
             found.append(Finding(folder, int(row["Line"]), row["Name"], int(row["Level"]) / 5))
     return Report(found)
+
+
+def _table(text: str) -> list[dict[str, str]]:
+    """Return the rows of flawfinder's table, whose cells quote whole lines of code, however long."""
+    most = csv.field_size_limit(max(len(text), csv.field_size_limit()))
+    try:
+        rows = csv.DictReader(text.splitlines())
+        if "Level" not in (rows.fieldnames or ()):
+            raise ValueError("no table")
+        return list(rows)
+    except csv.Error as error:
+        raise ValueError(str(error)) from error
+    finally:
+        csv.field_size_limit(most)
 
 
 def _read_cppcheck(said: Said) -> Report:

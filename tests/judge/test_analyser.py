@@ -142,6 +142,11 @@ def test_a_tool_that_reads_nothing_leaves_the_code_unjudged(tmp_path, body, reas
     assert reason in (verdict.reason or "")
 
 
+def test_a_line_longer_than_a_csv_field_may_be_is_read():
+    weak = 'void f(char* to, const char* from) { strcpy(to, from); put("%s"); }' % ("a" * 150_000)
+    assert scan(TOOLS["flawfinder"], _installed("flawfinder"), [weak, "int a;"], "cpp") == [0.8, 0]
+
+
 def test_a_tool_that_is_gone_leaves_the_code_unjudged(tmp_path):
     grades = scan(TOOLS["flawfinder"], Installed(tmp_path / "none", "1"), ["int x;"], "cpp")
     assert grades == ["flawfinder: does not start: No such file or directory"]
