@@ -40,10 +40,16 @@ def standing(definition: Definition, above: tuple[Path, ...] = ()) -> Standing:
     that is not known.
     """
     own = identity(definition, weights_folder(definition), above)
-    card = read_card(weights_folder(definition))
-    if card is None or not card.calibration or _is_of(card, definition, own):
-        return Standing(card, False, own)
-    return Standing(card.model_copy(update={"calibration": {}}), True, own)
+    written = read_card(weights_folder(definition))
+    card = in_force(written, definition, own)
+    return Standing(card, card is not written, own)
+
+
+def in_force(card: Card | None, definition: Definition, identity: str) -> Card | None:
+    """Return the card, without its calibrations where they are of another judge than the one of this identity."""
+    if card is None or not card.calibration or _is_of(card, definition, identity):
+        return card
+    return card.model_copy(update={"calibration": {}})
 
 
 def identity(definition: Definition, folder: Path, above: tuple[Path, ...] = ()) -> str:

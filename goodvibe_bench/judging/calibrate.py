@@ -65,11 +65,11 @@ def calibrate(
     """Calibrate the judge `name` and return the folder with its new card.json and README.md.
 
     Labelled are the calibration parts of the tasks of its [fit] table (of all tasks where it has none), and the files
-    in `labels`; these alone with `only_labels`. A language without enough labels keeps what the card said. `output` is
-    the folder of the card; the one beside the definition when None. `tell` is given what must be heard: tasks left out,
-    what the card lost; `show` when None. Raises UsageError for words that do not fit, for bad labels, for an `output`
-    with another README.md or card, where no language can be calibrated or one cannot keep `max_fpr`, and, unless
-    `fewer`, where the card in the folder rests on sources that are not at hand.
+    in `labels`; these alone with `only_labels`. A language without enough labels keeps what the card said: the one in
+    `output`, the folder of the card (the one beside the definition when None), else the judge's own. `tell` is given
+    what must be heard: tasks left out, what the card lost; `show` when None. Raises UsageError for words that do not
+    fit, for bad labels, for an `output` with another README.md or card, where no language can be calibrated or one
+    cannot keep `max_fpr`, and, unless `fewer`, where the card in the folder rests on sources that are not at hand.
     """
     definition = catalog.read("judges", name, JudgeDefinition)
     _check(data, labels, only_labels, max_fpr)
@@ -82,20 +82,28 @@ def calibrate(
     sources += _label_sources(labels, show)
     if not fewer:
         _refuse_fewer(folder, sources, only_labels)
-    fitted = judges.load(name, judges.Loading(scratch=SCRATCH))
-    scored = _scores(fitted.judge, sources, show)
-    found = _calibrations(sources, scored, scaling, max_fpr, seed, show)
     of: dict[str, Any] = {
         "definition_digest": definition.digest,
         "weights_digest": cards.digest_weights(own),
         "identity": cards.identity(definition, own),
     }
-    old = fitted.card or Card(judge=definition.name, data={}, recipe={}, calibration={}, **of)
+    fitted = judges.load(name, judges.Loading(scratch=SCRATCH))
+    found = _calibrations(sources, _scores(fitted.judge, sources, show), scaling, max_fpr, seed, show)
+    old = _before(definition, folder, of)  # read now, for another process may have calibrated another language
     recipe = {"when": score.now(), "scaling": scaling, "max_fpr": max_fpr, "seed": seed, "languages": list(found)}
     write(_renewed(old, of, recipe | _members(fitted.judge), sources, found), folder)
     if old.measured:
         tell(_dropped(name, old))
     return folder
+
+
+def _before(definition: catalog.Definition[JudgeDefinition], folder: Path, of: dict[str, Any]) -> Card:
+    """Return the card that is to be renewed: the one in `folder` if it has calibrations of the judge as it is now, else
+    the judge's own, else a new one."""
+    places = (folder, cards.weights_folder(definition))
+    found = [cards.in_force(cards.read_card(place), definition, of["identity"]) for place in places]
+    calibrated = next((card for card in found if card and card.calibration), found[-1])
+    return calibrated or Card(judge=definition.name, data={}, recipe={}, calibration={}, **of)
 
 
 def _renewed(

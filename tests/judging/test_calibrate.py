@@ -1,10 +1,12 @@
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge.definition import Card
+from goodvibe_bench.judging import calibrate as calibration
 from goodvibe_bench.judging.calibrate import Source, _calibrations, calibrate, table_rows
 from goodvibe_bench.judging.label import sample
 from goodvibe_bench.metric.calibration import crossfitted
@@ -283,6 +285,39 @@ def test_a_language_calibrated_alone_leaves_the_others_their_sources(
     page = (folder / "README.md").read_text()
     assert "| go | 2026-01-01 | temperature | the highest TPR - FPR | cybernative-go | 5 | 0 |" in page
     assert f"| cpp | {blocks['cpp']['when']} | none | the highest TPR - FPR | {name} | 16 | {row['digest']} |" in page
+
+
+def _with_go(folder: Path) -> None:
+    """Write a calibration of Go into the card in `folder`."""
+    card = _card(folder)
+    go = card.calibration["cpp"].model_copy(update={"language": "go"})
+    changed = card.model_copy(update={"calibration": card.calibration | {"go": go}})
+    (folder / "card.json").write_text(changed.model_dump_json())
+
+
+def test_a_language_calibrated_into_another_folder_stays_in_the_card_there(
+    judge: Path, labels: Path, tmp_path: Path
+) -> None:
+    calibrate(str(judge), QUIET)
+    output = calibrate(str(judge), QUIET, output=tmp_path / "out")
+    _with_go(output)
+    assert set(_card(calibrate(str(judge), QUIET, output=output)).calibration) == {"cpp", "go"}
+    judge.write_text(judge.read_text().replace("[fit]", "[fit]\nseed = 1"))
+    assert set(_card(calibrate(str(judge), QUIET, output=output)).calibration) == {"cpp"}, "of another judge"
+
+
+def test_a_language_that_another_process_calibrates_meanwhile_is_kept(
+    judge: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = calibrate(str(judge), QUIET)
+    scores = calibration._scores
+
+    def slow(*words: Any) -> Any:
+        _with_go(folder)
+        return scores(*words)
+
+    monkeypatch.setattr(calibration, "_scores", slow)
+    assert set(_card(calibrate(str(judge), QUIET)).calibration) == {"cpp", "go"}
 
 
 def test_a_fits_calibration_stays_the_fits(judge: Path, labels: Path) -> None:
