@@ -67,14 +67,13 @@ def bench(
     benching.definitions(names)  # an unknown one is told before any data is read
     if data is not None and not data.exists():
         raise UsageError(f"--data {str(data)!r} does not exist. Give a file or a folder that does, or leave it out.")
-    for name in names if save else ():
-        bench_card.card_folder(name)
+    states = {name: bench_card.state(name) for name in names} if save else {}
     if probes:
         store.writable(benching.SCRATCH)
     with Show(quiet=quiet) as show:
         at_hand = chosen(labelled_sets(data, show, names, languages=split(languages)), languages=split(languages))
         by_judge, probed, failed = _measured(
-            names, chosen(at_hand, only, limit=limit), at_hand if probes else None, save, show
+            names, chosen(at_hand, only, limit=limit), at_hand if probes else None, states, show
         )
     rows = [row for name in names for row in by_judge.get(name, [])]
     plain = {name: probed[name].model_dump(mode="json") for name in names if name in probed}
@@ -84,9 +83,12 @@ def bench(
 
 
 def _measured(
-    names: Sequence[str], sets: list[Any], at_hand: list[Any] | None, save: bool, show: Any
+    names: Sequence[str], sets: list[Any], at_hand: list[Any] | None, states: dict[str, str], show: Any
 ) -> tuple[dict[str, Any], dict[str, Any], list[Exception]]:
-    """Return rows and probes (of `at_hand`) by judge, and what failed; each card is saved when its judge is done."""
+    """Return rows and probes (of `at_hand`) by judge, and what failed; each card is saved when its judge is done.
+
+    `states` are those of the cards to save to, none where none is.
+    """
     from goodvibe_bench.judging import bench as benching
     from goodvibe_bench.judging import bench_card
 
@@ -98,13 +100,13 @@ def _measured(
             if isinstance(measured, Exception):
                 raise measured
             by_judge[name] = measured
-            if save:
+            if states:
                 _warn(bench_card.dropped(name, measured))
-                bench_card.save(name, measured)
+                bench_card.save(name, measured, of=states[name])
             if at_hand is not None:
                 probed[name] = benching.probe(name, at_hand, show)
-            if save and at_hand is not None:
-                bench_card.save(name, measured, probed[name])
+            if states and at_hand is not None:
+                bench_card.save(name, measured, probed[name], states[name])
         except Exception as error:  # noqa: BLE001 - raised when the others are printed
             failed.append(error)
             _warn(f"judge {name} failed: {error}")

@@ -23,14 +23,27 @@ def card_folder(judge: str) -> Path:
     return store.writable(folder)
 
 
-def save(judge: str, rows: Sequence[Row], probes: ProbeReport | None = None) -> Path:
+def state(judge: str) -> str:
+    """Return a digest of what its card says that a judge is: it changes with a fit and with a calibration."""
+    card = cards.read_card(card_folder(judge))
+    known = card.calibration.values() if card else ()
+    return catalog.digest([card and card.identity, card and card.weights_digest, catalog.plain(list(known))])
+
+
+def save(judge: str, rows: Sequence[Row], probes: ProbeReport | None = None, of: str | None = None) -> Path:
     """Write the judge's rows, and what probes found, into its card; return the card's folder.
+
+    `of` is the card's `state` before the judge was loaded. Raises UsageError where it is another by now: the rows are
+    not of the calibration that they would stand beside.
 
     What the card said of other sets and languages, or of probes where none are given, stays if it is of the same judge,
     with the versions that it was made under. A set that keeps such a language has no mean over languages: it would be
     of some of them.
     """
     folder = card_folder(judge)
+    if of is not None and of != state(judge):
+        again = f"Measure it again: judge bench --judge {judge} --save"
+        raise UsageError(f"Judge {judge!r} was fitted or calibrated while it was measured: nothing is saved. {again}")
     card = cards.read_card(folder)
     if card is None:
         raise UsageError(f"The card in {folder} is gone.")
