@@ -50,7 +50,7 @@ def digest_scoring(definition_digest: str, weights: Any, device: str) -> str:
     """
 
     package = Path(__file__).parents[1]
-    ours = ("judge/model.py", "judge/decide.py", "completion/bare.py", "objective/verdict.py")
+    ours = ("judge/model.py", "judge/served.py", "judge/decide.py", "completion/bare.py", "objective/verdict.py")
     sources = [package / name for name in (*ours, "model/chat.py", "model/load.py")]
     texts = [path.read_text(encoding="utf-8") for path in sources]
     libraries = list(catalog.versions(*catalog.MODEL_LIBRARIES).values())

@@ -135,3 +135,11 @@ def test_a_cache_whose_file_went_away_goes_on(tmp_path: Path):
     (tmp_path / "d.jsonl").unlink()
     assert keep(["a", "bb"]) == [1 / 2, 1 / 3]
     assert asked.texts == ["a", "bb"]
+
+
+@pytest.mark.parametrize("name", ["model.py", "served.py", "decide.py", "bare.py", "verdict.py", "chat.py", "load.py"])
+def test_scores_are_of_the_source_that_makes_them(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    before = digest_scoring("d", ["w"], "cpu")
+    real = Path.read_text
+    monkeypatch.setattr(Path, "read_text", lambda path, **how: real(path, **how) + "#" * (path.name == name))
+    assert digest_scoring("d", ["w"], "cpu") != before
