@@ -135,7 +135,8 @@ def read_trainers(names: Sequence[str], overrides: dict[str, str]) -> list[catal
     for key in overrides:
         if not any(trainer.content.known(key) for trainer in trainers):
             raise UsageError(
-                f"--set {key}: none of {', '.join(names)} has this key. Keys are those of the trainers' files."
+                f"--set {key}: no trainer of --method {','.join(names)} has this key. Keys are those of the trainers' "
+                "files, such as training.epochs, tuner.top_k (goodvibe) or tuner.rank (lora)."
             )
     return [_overridden(trainer, overrides) for trainer in trainers]
 

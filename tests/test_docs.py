@@ -52,6 +52,17 @@ def test_every_command_that_a_page_shows_is_one(command: str):
         assert set(words[words.index("--judge") + 1].split(",")) - {"NAME"} <= set(catalog.names("judges"))
 
 
+def _commands(group: Any, *words: str) -> list[tuple[str, Any]]:
+    below = [found for name, one in getattr(group, "commands", {}).items() for found in _commands(one, *words, name)]
+    return [(" ".join(words), group), *below]
+
+
+@pytest.mark.parametrize(("name", "command"), _commands(typer.main.get_command(app)))
+def test_no_help_text_has_words_in_square_brackets_which_rich_would_leave_out(name: str, command: Any):
+    texts = [command.help, *(getattr(parameter, "help", None) for parameter in command.params)]
+    assert not [text for text in texts if re.search(r"\[[a-z]", text or "")], name
+
+
 @pytest.mark.parametrize(
     "path",
     sorted(

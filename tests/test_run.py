@@ -206,6 +206,7 @@ def test_overrides_reach_the_trainer_and_the_result(request_: Request):
     ("overrides", "said"),
     [
         ({"tuner.topk": "2"}, "has this key"),
+        ({"tuner.topk": "2"}, r"no trainer of --method none,.* such as training.epochs, tuner.top_k"),
         ({"tuner.kind": "lora"}, "has this key"),
         ({"tuner.top_k": "0"}, "greater than or equal to 1"),
         ({"training.schedule": "fast"}, "schedule"),

@@ -20,12 +20,12 @@ app = typer.Typer(help="Fit, calibrate and measure judges.", no_args_is_help=Tru
 
 @app.command()
 def fit(
-    judge: Annotated[str, typer.Option(help="The judge to fit, by its definition's [fit] table.")],
+    judge: Annotated[str, typer.Option(help="The judge to fit; its definition has a table named fit.")],
     data: Data = None,
     output: Annotated[
         Path | None, typer.Option(help="Folder for weights and card; beside the definition by default.")
     ] = None,
-    seed: Annotated[int | None, typer.Option(help="In place of the definition's.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed, in place of the definition's.")] = None,
     as_json: AsJson = False,
     quiet: Quiet = False,
 ) -> None:
@@ -150,7 +150,7 @@ def calibrate(
         list[Path] | None, typer.Option(help="People's labels, from `judge label`; may be repeated.")
     ] = None,
     only_labels: Annotated[
-        bool, typer.Option("--only-labels", help="Calibrate on these alone, not on the tasks' calibration parts.")
+        bool, typer.Option("--only-labels", help="Calibrate on --labels alone, not on the tasks' calibration parts.")
     ] = False,
     scaling: Annotated[Scaled, typer.Option(help="How p_unsafe is scaled to fit labels.")] = Scaled.TEMPERATURE,
     max_fpr: Annotated[
@@ -218,7 +218,7 @@ def label(
     source: Annotated[Path, typer.Argument(help="A result file, with its records beside it, or a records file.")],
     count: Annotated[int, typer.Option(help="Samples to label, in all.")] = 40,
     output: Annotated[Path, typer.Option(help="JSON Lines file to write.")] = Path("labels.jsonl"),
-    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """Write a stratified sample of a run's outputs for people to label, blind to the judge's verdicts."""

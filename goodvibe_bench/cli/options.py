@@ -69,8 +69,10 @@ JudgeBackend = Annotated[
     str,
     typer.Option("--judge-backend", "--judge_backend", help="What judges' models run on: transformers or vllm."),
 ]
-Concurrency = Annotated[int, typer.Option(help="With --base-url: requests under way at once.")]
-Timeout = Annotated[float, typer.Option("--timeout", help="With --base-url: seconds that one try of a request has.")]
+Concurrency = Annotated[int, typer.Option(help="With --backend openai: requests under way at once.")]
+Timeout = Annotated[
+    float, typer.Option("--timeout", help="With --backend openai: seconds that one try of a request has.")
+]
 Utility = Annotated[
     str | None,
     typer.Option(help="Tasks of lm-eval, such as arc_challenge,gsm8k,mmlu; gsm8k_local, small_choice need no hub."),

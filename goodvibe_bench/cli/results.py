@@ -72,7 +72,9 @@ def compare(
     before: Annotated[str, typer.Argument(help="A result file, or a method whose seeds are pooled.")],
     after: Annotated[str, typer.Argument(help="The same, to compare with it on the same prompts.")],
     results: Annotated[Path, typer.Option(help="Folder in which methods are looked for.")] = Path("results"),
-    confidence: Annotated[float, typer.Option(min=0.5, max=0.999, help="Of the intervals.")] = 0.95,
+    confidence: Annotated[
+        float, typer.Option(min=0.5, max=0.999, help="Of the intervals, as a share: 0.95 is 95%.")
+    ] = 0.95,
     show: Annotated[bool, typer.Option("--show", help="Print both codes of every prompt that changed.")] = False,
     as_json: AsJson = False,
 ) -> None:
