@@ -1,5 +1,6 @@
 """What the documents say must be so."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -17,6 +18,8 @@ from goodvibe_bench.cli import app
 from goodvibe_bench.model.linears import target_linears
 from goodvibe_bench.neuron import store
 from goodvibe_bench.neuron.selection import select
+from goodvibe_bench.task import load
+from goodvibe_bench.trainer.definition import TrainerDefinition
 from tests.tiny import tiny_model
 
 ROOT = Path(__file__).parent.parent
@@ -125,6 +128,23 @@ def test_the_judges_page_has_the_figures_of_the_cards():
 
 def test_no_placeholder_is_left():
     assert not re.search(r"@[A-Z_]+@|TODO|FIXME", "".join(PAGES.values()))
+
+
+def test_the_task_and_the_trainer_that_the_page_of_own_parts_shows_are_read(tmp_path: Path):
+    """Rows have the keys that the page calls needed, and no others."""
+    page = (ROOT / "docs" / "own.md").read_text()
+    task, trainer = re.findall(r"^```toml\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    (tmp_path / "task.toml").write_text(task)
+    (tmp_path / "mine.toml").write_text(trainer)
+    for file in ("prompts", "pairs", "calibration"):
+        (line,) = re.findall(rf"^\| `{file}\.jsonl`.*", page, re.MULTILINE)
+        cell = line.split("|")[3].partition("(`")[0]
+        rows = (ROOT / "tasks" / "go" / f"{file}.jsonl").read_text().splitlines()[:6]
+        kept = [{key: json.loads(row)[key] for key in re.findall(r"`(\w+)`", cell)} for row in rows]
+        (tmp_path / f"{file}.jsonl").write_text("\n".join(map(json.dumps, kept)))
+    found = load(str(tmp_path / "task.toml"))
+    assert (found.language, len(found.prompts), len(found.cases)) == ("go", 6, 6)
+    assert catalog.read("trainers", str(tmp_path / "mine.toml"), TrainerDefinition).content.training.epochs == 3
 
 
 def test_the_readmes_python_runs_in_a_process_of_its_own(tmp_path: Path):
