@@ -73,6 +73,11 @@ def test_an_uncalibrated_judge_is_refused(call: Call, judge: str) -> None:
     _refused(call(*words), "'word' has none for go", "--uncalibrated")
 
 
+def test_score_tells_of_a_missing_file_before_it_reads_any_task(call: Call) -> None:
+    code, out, err = call("score", "/nowhere/samples.jsonl")
+    assert (code, out, err) == (2, "", "goodvibe-bench: There is no file '/nowhere/samples.jsonl'.\n")
+
+
 def test_an_unknown_backend_is_refused(call: Call) -> None:
     _refused(call("run", "--model", "x", "--backend", "transformer"), "Unknown backend", "'transformers'")
 
