@@ -1,7 +1,8 @@
 """One way to attach any tuner and to fold any tuner back. Which rows GoodVibe gets is decided by the caller."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, cast
 
 import torch
@@ -22,7 +23,9 @@ class Attached:
     spec: FullSpec | LoraSpec | GoodVibeSpec
     dtype: torch.dtype
     before: dict[str, torch.Tensor]
-    """Full fine-tuning: the layers' weights before training, in the model's dtype, on the CPU."""
+    """Full fine-tuning: the layers' weights before training, in their own dtype, on the CPU."""
+    dtypes: dict[str, torch.dtype] = field(default_factory=dict)
+    """Full fine-tuning: what weights and buffers were kept in before it; rotary frequencies are float32 everywhere."""
 
     def trainable(self) -> int:
         """Return the number of trained parameters, tied ones once."""
@@ -41,34 +44,42 @@ def attach(
     if isinstance(spec, LoraSpec):
         return Attached(lora.attach(model, spec, seed), spec, dtype, {})
     before = {name: weight.detach().to("cpu", copy=True) for name, weight in block_weights(model).items()}
-    return Attached(model.float().requires_grad_(True), spec, dtype, before)
+    dtypes = {name: part.dtype for name, part in _parts(model)}
+    return Attached(model.float().requires_grad_(True), spec, dtype, before, dtypes)
 
 
 @torch.no_grad()
 def fold(attached: Attached) -> tuple[Any, float]:
-    """Return the plain model in its own dtype, and ||dW_folded - dW|| / ||dW|| over the tuned layers.
+    """Return the plain model, every part in its own dtype, and ||dW_folded - dW|| / ||dW|| over the tuned layers.
 
     The update is added in float32 and rounded once (section 4.2), layer by layer.
     """
     lost = moved = 0.0
-    for weight, before, after in _updates(attached):
-        folded = after.to(attached.dtype)
+    for weight, dtype, before, after in _updates(attached):
+        folded = after.to(dtype)
         lost += float((folded.float() - after).double().square().sum())
         moved += float((after - before).double().square().sum())
         weight.data = folded
     model = attached.model if isinstance(attached.spec, FullSpec) else attached.model.unload()
-    model.to(attached.dtype).requires_grad_(False)
-    return model.eval(), (lost / moved) ** 0.5 if moved else 0.0
+    for name, part in _parts(model):
+        part.data = part.data.to(attached.dtypes.get(name, part.dtype))
+    return model.requires_grad_(False).eval(), (lost / moved) ** 0.5 if moved else 0.0
 
 
-def _updates(attached: Attached) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
-    """Yield every tuned layer's weight, and what it was before and is after, both in float32, [d_out, d_in]."""
+def _parts(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
+    """Yield the model's weights and buffers, shared ones once."""
+    return chain(model.named_parameters(), model.named_buffers())
+
+
+def _updates(attached: Attached) -> Iterator[tuple[torch.Tensor, torch.dtype, torch.Tensor, torch.Tensor]]:
+    """Yield every tuned layer's weight, its own dtype, and what it was and is now, in float32, [d_out, d_in]."""
     if isinstance(attached.spec, FullSpec):
         for name, weight in block_weights(attached.model).items():
-            yield weight, attached.before[name].to(weight.device, torch.float32), weight
+            before = attached.before[name]
+            yield weight, before.dtype, before.to(weight.device, torch.float32), weight
         return
     for module in attached.model.modules():
         if isinstance(module, goodvibe.GoodVibeLayer | LoraLayer):
             weight = cast(nn.Linear, module.get_base_layer()).weight
             update = module.delta() if isinstance(module, goodvibe.GoodVibeLayer) else lora.delta(module)
-            yield weight, weight.float(), weight.float() + update
+            yield weight, weight.dtype, weight.float(), weight.float() + update

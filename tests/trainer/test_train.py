@@ -7,7 +7,7 @@ import torch
 from goodvibe_bench import catalog, plan
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.model.linears import layer_index
-from goodvibe_bench.model.load import Loaded
+from goodvibe_bench.model.load import Loaded, load, save
 from goodvibe_bench.neuron import store
 from goodvibe_bench.objective.sft import SftObjective
 from goodvibe_bench.objective.training import Training
@@ -38,6 +38,23 @@ def test_every_trainer_changes_the_model_lowers_the_loss_and_reports(name, dtype
     assert not torch.equal(before, loaded.model.state_dict()["model.layers.0.self_attn.q_proj.weight"])
     assert not any(weight.requires_grad for weight in loaded.model.parameters())
     json.dumps(report.model_dump(mode="json"), allow_nan=False)
+
+
+@pytest.mark.parametrize("name", ["goodvibe", "lora", "full"])
+def test_the_trained_model_in_memory_is_the_one_that_is_loaded_from_its_files(name: str, tmp_path: Path, pairs):
+    """Rotary frequencies stay in float32, as transformers loads them beside 16-bit weights."""
+    loaded = tiny_model(tmp_path / "model", dtype="bfloat16")
+    definition = catalog.read("trainers", name, TrainerDefinition).content
+    train(loaded, definition.with_overrides({"training.epochs": "1"}), pairs, seed=0, scratch=tmp_path / "a")
+    save(loaded, tmp_path / "trained", {})
+    again = load(str(tmp_path / "trained"), device="cpu").model
+    again.set_attn_implementation(loaded.model.config._attn_implementation)
+    parts = dict(again.named_buffers()) | dict(again.named_parameters())
+    for key, part in [*loaded.model.named_buffers(), *loaded.model.named_parameters()]:
+        assert part.dtype == parts[key].dtype, key
+        assert torch.equal(part, parts[key]), key
+    ids = torch.arange(200)[None]
+    assert torch.equal(loaded.model(ids).logits, again(ids).logits)
 
 
 def _weights_bytes(path: Path) -> int:
