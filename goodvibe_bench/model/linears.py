@@ -1,6 +1,7 @@
 """Which linear layers of a model a tuner may touch. It changes none of them."""
 
 import re
+from collections.abc import Iterable
 
 from torch import nn
 
@@ -20,8 +21,8 @@ def target_linears(
     `top_layers` keeps those of the last decoder layers only.
 
     The LM head and vision or audio towers are never among them (paths are matched, since Gemma3's tower has the
-    same leaf names). Raises UsageError for fused mixture-of-experts weights, and for a projection that no layer is
-    named by.
+    same leaf names). Raises UsageError for fused mixture-of-experts weights, for a projection that no layer is named
+    by, and where the last decoder layers have none of them.
     """
     experts = [name for name, weight in model.named_parameters() if weight.dim() == 3 and "expert" in name]
     if experts:
@@ -37,9 +38,24 @@ def target_linears(
     _check_names(model, projections, {name.rpartition(".")[2] for name in linears})
     found = {name: module for name, module in linears.items() if name.rpartition(".")[2] in projections}
     if top_layers is not None:
-        depth = max((layer_index(name) for name in found), default=0) + 1
-        found = {name: module for name, module in found.items() if layer_index(name) >= depth - top_layers}
+        depth = max((layer_index(name) for name in linears if _LAYER.search(name)), default=-1) + 1
+        found = {name: found[name] for name in found if _LAYER.search(name) and layer_index(name) >= depth - top_layers}
+        if not found:
+            raise UsageError(
+                f"The last {top_layers} of {depth} decoder layers have no linear layer named {', '.join(projections)}: "
+                "set a larger tuner.top_layers, or name others in tuner.projections."
+            )
     return found
+
+
+def check_numbered(names: Iterable[str]) -> None:
+    """Raise UsageError for module paths that lie in no numbered decoder layer: their rows cannot be scored."""
+    outside = [name for name in names if not _LAYER.search(name)]
+    if outside:
+        raise UsageError(
+            f"{outside[0]} lies in no numbered decoder layer, where GoodVibe looks for neurons. "
+            "Take it out of tuner.projections, or use a lora method."
+        )
 
 
 def _check_names(model: nn.Module, projections: tuple[str, ...], names: set[str]) -> None:

@@ -80,8 +80,11 @@ def _score(
     mask = batch["attention_mask"].float().unsqueeze(-1)
     share = mask / mask.sum(1, keepdim=True)
 
+    def rowed(values: torch.Tensor) -> torch.Tensor:
+        return values.reshape(*mask.shape[:2], -1)  # OPT's fc1 and fc2 see all rows' tokens in one
+
     def mean(values: torch.Tensor) -> torch.Tensor:
-        return (values.float().abs() * share).sum(1)
+        return (rowed(values).float().abs() * share).sum(1)
 
     def on_output(name: str) -> Callable[..., None]:
         def keep(scores: torch.Tensor) -> None:
@@ -96,7 +99,9 @@ def _score(
             elif kind == "gradient_activation":
                 output.register_hook(lambda grad: keep(mean(grad * y)))
             else:
-                output.register_hook(lambda grad: keep((mask * grad).float().mT.matmul(x.float()).norm(dim=-1)))
+                output.register_hook(
+                    lambda grad: keep((mask * rowed(grad)).float().mT.matmul(rowed(x).float()).norm(dim=-1))
+                )
 
         return hook
 

@@ -123,6 +123,7 @@ def _read(
 ) -> _Reading:
     """Score the spec's layers on a growing part of `sample` until its halves agree on the rows, or all is read."""
     layers = linears.target_linears(loaded.model, spec.projections, spec.top_layers)
+    linears.check_numbered(layers)
     if spec.attribution == "random":
         widths = {name: layer.out_features for name, layer in layers.items()}
         return _Reading(selection.random_profiles(widths, seed))

@@ -24,7 +24,7 @@ from goodvibe_bench.trainer.definition import ADAPTER, TrainerDefinition
 from goodvibe_bench.trainer.loop import Account, fit, micro_batch
 from goodvibe_bench.trainer.memory import device_name, needs_checkpointing, peak_memory
 from goodvibe_bench.trainer.neurons import FoundNeurons, find_neurons
-from goodvibe_bench.trainer.top import hidden_below, top_only
+from goodvibe_bench.trainer.top import decoder_of, hidden_below, top_only
 from goodvibe_bench.tuner.attach import Attached, attach, fold
 from goodvibe_bench.tuner.export import export
 from goodvibe_bench.tuner.spec import FullSpec, GoodVibeSpec, LoraSpec, NoneSpec
@@ -108,12 +108,25 @@ def _settled(
 ) -> Training:
     """Return the settings with checkpointing on or off in place of "auto".
 
-    Raises UsageError, before anything costly, where the processes cannot share a step.
+    Raises UsageError, before anything costly, where the processes cannot share a step, and for top layers of a model
+    that cannot be cut below them.
     """
+    if not isinstance(spec, FullSpec) and spec.top_layers is not None:
+        _check_cut(loaded, spec.top_layers)
     micro = micro_batch(training)
     if training.checkpointing != "auto":
         return training
     return training.model_copy(update={"checkpointing": _too_big(loaded, spec, examples, micro)})
+
+
+def _check_cut(loaded: Loaded, top_layers: int) -> None:
+    try:
+        decoder_of(loaded.model)
+    except ValueError as error:
+        raise UsageError(
+            f"tuner.top_layers = {top_layers}: {error}, so the layers below cannot be computed once. "
+            "Train all layers: --set tuner.top_layers=none."
+        ) from error
 
 
 def _too_big(

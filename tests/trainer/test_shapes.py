@@ -9,6 +9,12 @@ from transformers import (
     AutoConfig,
     GPT2Config,
     GPT2LMHeadModel,
+    GPTNeoXConfig,
+    GPTNeoXForCausalLM,
+    Lfm2Config,
+    Lfm2ForCausalLM,
+    OPTConfig,
+    OPTForCausalLM,
     Phi3Config,
     Phi3ForCausalLM,
     Qwen3MoeConfig,
@@ -19,11 +25,13 @@ from goodvibe_bench import catalog, plan
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.model.linears import target_linears
 from goodvibe_bench.model.load import Loaded, load
+from goodvibe_bench.neuron.attribution import Kind, score_profiles
 from goodvibe_bench.objective.training import Training
+from goodvibe_bench.objective.verdict import VerdictObjective
 from goodvibe_bench.trainer import TrainerDefinition, cost
 from goodvibe_bench.trainer.train import train
 from goodvibe_bench.tuner.spec import LoraSpec
-from goodvibe_bench.types import TrainReport
+from goodvibe_bench.types import Labelled, TrainReport
 from tests.tiny import tiny_model, tiny_tokenizer
 
 FUSED = '["qkv_proj", "o_proj", "gate_up_proj", "down_proj"]'
@@ -39,6 +47,14 @@ def _model(kind: str, folder: Path) -> Loaded:
         made = GPT2LMHeadModel(GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=2048, **ids))
     elif kind == "phi3":
         made = Phi3ForCausalLM(Phi3Config(num_key_value_heads=2, pad_token_id=0, **sizes, **ids))
+    elif kind == "neox":
+        made = GPTNeoXForCausalLM(GPTNeoXConfig(max_position_embeddings=2048, **sizes, **ids))
+    elif kind == "opt":
+        shape = {"hidden_size": 32, "ffn_dim": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+        made = OPTForCausalLM(OPTConfig(word_embed_proj_dim=16, max_position_embeddings=2048, **shape, **ids))
+    elif kind == "lfm2":
+        kinds = ["full_attention", "conv"]
+        made = Lfm2ForCausalLM(Lfm2Config(num_key_value_heads=2, layer_types=kinds, pad_token_id=0, **sizes, **ids))
     else:
         experts = {"moe_intermediate_size": 16, "num_experts": 4, "num_experts_per_tok": 2, "head_dim": 8}
         made = Qwen3MoeForCausalLM(Qwen3MoeConfig(num_key_value_heads=2, **experts, **sizes, **ids))
@@ -102,6 +118,43 @@ def test_layers_that_a_model_does_not_have_are_refused_by_name(tmp_path: Path, p
         _trained(loaded, _definition(method), pairs, tmp_path)
     with pytest.raises(UsageError, match="no linear layer named 'q_proj'"):
         plan.plan(str(tmp_path), (method,), plan.Workload(pairs=2, tokens_per_pair=16))
+
+
+@pytest.mark.parametrize("kind", ["gradient", "activation", "gradient_activation", "parameter"])
+def test_layers_that_see_the_tokens_of_all_rows_at_once_score_as_one_by_one(tmp_path: Path, kind: Kind):
+    loaded = _model("opt", tmp_path)
+    layers = target_linears(loaded.model, ("q_proj", "fc1", "fc2"))
+    objective = VerdictObjective(loaded.tokenizer, 64)
+    snippets = [
+        Labelled(id=str(n), code="int x;" * (n + 1), language="cpp", label=n % 2, family=str(n)) for n in range(4)
+    ]
+    alone, batched = (
+        score_profiles(loaded.model, objective, snippets, kind, layers=layers, batch_size=size) for size in (1, 4)
+    )
+    for name, profile in alone.items():
+        assert profile.any(), name
+        assert torch.allclose(profile, batched[name], rtol=1e-3, atol=1e-6 if kind == "activation" else 1e-8), name
+
+
+@pytest.mark.parametrize("method", ["goodvibe", "goodvibe-random-rows"])
+def test_neurons_of_a_layer_beside_the_decoders_layers_are_refused(tmp_path: Path, pairs: Any, method: str):
+    with pytest.raises(UsageError, match="project_in lies in no numbered decoder layer"):
+        _trained(_model("opt", tmp_path), _definition(method, tuner__projections="q_proj,project_in"), pairs, tmp_path)
+
+
+def test_top_layers_of_a_model_that_cannot_be_cut_are_refused_before_attribution(tmp_path: Path, pairs: Any):
+    definition = _definition("goodvibe", tuner__projections="query_key_value", tuner__top_layers="1")
+    with pytest.raises(UsageError, match=r"GPTNeoXForCausalLM has no decoder .* --set tuner.top_layers=none"):
+        _trained(_model("neox", tmp_path), definition, pairs, tmp_path)
+    assert not (tmp_path / "scratch").exists()
+
+
+@pytest.mark.parametrize("method", ["lora", "goodvibe"])
+def test_top_layers_are_the_decoders_last_whatever_layers_they_hold(tmp_path: Path, pairs: Any, method: str):
+    loaded = _model("lfm2", tmp_path)  # attention in the first layer alone
+    definition = _definition(method, tuner__projections="q_proj,k_proj", tuner__top_layers="1")
+    with pytest.raises(UsageError, match="last 1 of 2 decoder layers have no linear layer named q_proj, k_proj"):
+        _trained(loaded, definition, pairs, tmp_path)
 
 
 def test_a_mistyped_layer_is_refused_with_the_nearest_name(tmp_path: Path):
