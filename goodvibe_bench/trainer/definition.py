@@ -88,14 +88,16 @@ class TrainerDefinition(Noun):
         return TrainerDefinition.model_validate(words)
 
     def known(self, key: str) -> bool:
-        """Return whether `key`, such as "training.epochs", is one of this definition's."""
+        """Return whether `key`, such as "training.epochs", is one of this definition's; a whole table is none."""
         if self.tuner.kind == "none":
             return False
         *place, last = key.split(".")
         found: Any = self
         for part in place:
             found = getattr(found, part, None) if part in getattr(type(found), "model_fields", {}) else None
-        return last in getattr(type(found), "model_fields", {}) and key not in {"description", "presets", "tuner.kind"}
+        if last not in getattr(type(found), "model_fields", {}) or isinstance(getattr(found, last), Noun):
+            return False
+        return key not in {"description", "presets", "tuner.kind"}
 
     def spelled(self, key: str) -> str:
         """Return the value of a key that is `known`, spelled alike however it was given."""

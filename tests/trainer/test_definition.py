@@ -71,3 +71,11 @@ def test_none_unsets_a_key_and_names_need_no_brackets():
     for text in ("q_proj,k_proj", '["q_proj", "k_proj"]', "q_proj, k_proj"):
         tuner = _read("lora").with_overrides({"tuner.projections": text}).tuner
         assert tuner.model_dump()["projections"] == ("q_proj", "k_proj")
+
+
+def test_a_whole_table_is_no_key():
+    """Its other keys could be gone, and a result names every key's value."""
+    definition = _read("goodvibe")
+    assert not definition.known("tuner")
+    assert not definition.known("training")
+    assert definition.known("scope")
