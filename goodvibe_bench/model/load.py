@@ -84,8 +84,8 @@ def load(
 ) -> Loaded:
     """Return the model `name` (hub id, folder or carried name) in `dtype` on `device`, in evaluation mode.
 
-    Raises UsageError for an unknown model, missing weights, an unknown dtype or an architecture that
-    transformers does not know.
+    Raises UsageError for an unknown model, missing weights, an unknown dtype, an architecture that transformers does
+    not know, or a tokenizer without padding and end tokens.
     """
     if dtype not in DTYPES:
         raise UsageError(f"Unknown dtype {dtype!r}. {nearest(dtype, list(DTYPES))}")
@@ -99,6 +99,11 @@ def load(
             local_files_only=True,
         )
         tokenizer = _tokenizer(source, trust_remote_code)
+    if tokenizer.pad_token_id is None:
+        raise UsageError(
+            f"The tokenizer of model {name!r} has neither a padding nor an end token, so no batch can be padded and no "
+            "answer ends. Name its eos_token in tokenizer_config.json."
+        )
     model.eval().to(device or best_device())
     return Loaded(model, tokenizer, describe(source))
 

@@ -1,3 +1,4 @@
+import json
 from importlib.util import find_spec
 
 import pytest
@@ -55,6 +56,14 @@ def test_pickled_weights_are_not_loaded(tmp_path):
 def test_an_unknown_dtype_is_refused(tmp_path):
     with pytest.raises(UsageError, match="bfloat16"):
         load(str(tiny_folder(tmp_path)), dtype="bfloat")
+
+
+def test_a_tokenizer_that_can_neither_pad_nor_end_is_refused(tmp_path):
+    path = tiny_folder(tmp_path) / "tokenizer_config.json"
+    words = json.loads(path.read_text())
+    path.write_text(json.dumps({key: value for key, value in words.items() if key != "eos_token"}))
+    with pytest.raises(UsageError, match="neither a padding nor an end token"):
+        load(str(tmp_path), device="cpu")
 
 
 def test_fused_experts_are_refused():
