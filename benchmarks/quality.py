@@ -182,14 +182,27 @@ def _reading(results: Sequence[Any]) -> list[str]:
 
 
 def _against(methods: list[str]) -> Iterator[tuple[str, str]]:
-    """Yield every method with what it is held against: the base and the random rows, with its own keys where there."""
-    for base in AGAINST:
+    """Yield every method with what it is held against: the base, and the random rows."""
+    for place, base in enumerate(AGAINST):
         for method in methods:
-            name, bracket, keys = method.partition("[")
-            same = f"{base}{bracket}{keys}"
-            other = same if same in methods else base
-            if name != base and other in methods:
-                yield method, other
+            if method.partition("[")[0] not in AGAINST[: place + 1]:
+                yield from ((method, other) for other in _counterparts(base, method, methods))
+
+
+def _counterparts(base: str, method: str, methods: list[str]) -> list[str]:
+    """Return the base with the method's own keys; else at its own learning rates, without the keys if need be."""
+    _, bracket, keys = method.partition("[")
+    same = f"{base}{bracket}{keys}"
+    if same in methods:
+        return [same]
+    found = {wanted: [one for one in methods if _without_rate(one) == _without_rate(wanted)] for wanted in (same, base)}
+    return found[same] or found[base]
+
+
+def _without_rate(method: str) -> tuple[str, list[str]]:
+    """`goodvibe[top_k=10,learning_rate=3e-3]` as the trainer's name and its keys but the learning rate."""
+    name, _, keys = method.rstrip("]").partition("[")
+    return name, [key for key in keys.split(",") if key and not key.startswith("learning_rate=")]
 
 
 def _rates_table(found: list[Any], judges: list[str]) -> list[str]:

@@ -58,3 +58,20 @@ def test_steps_on_random_weights_are_measured(tmp_path: Path, trainer: str) -> N
 def test_qwen3_06b_has_the_parameters_of_its_name() -> None:
     shape = Shape.from_config(program("shapes")._config("qwen3-0.6b"))
     assert shape.parameters == 596_049_920
+
+
+def test_a_method_is_held_against_random_rows_at_their_own_learning_rate() -> None:
+    """Rates are tuned per method, and the question is about rows: a control at another rate is still the control."""
+    rows = "goodvibe-random-rows"
+    methods = [f"{rows}[learning_rate=1e-3]", f"{rows}[top_k=10,learning_rate=1e-2]", "full[learning_rate=1e-4]"]
+    methods += ["goodvibe[learning_rate=3e-3]", "goodvibe[top_k=10,learning_rate=3e-3]", "none"]
+    found = list(program("quality")._against(methods))
+    assert [pair for pair in found if pair[1] != "none"] == [
+        ("full[learning_rate=1e-4]", f"{rows}[learning_rate=1e-3]"),
+        ("goodvibe[learning_rate=3e-3]", f"{rows}[learning_rate=1e-3]"),
+        ("goodvibe[top_k=10,learning_rate=3e-3]", f"{rows}[top_k=10,learning_rate=1e-2]"),
+    ]
+    assert [method for method, base in found if base == "none"] == methods[:-1]
+    same = [*methods, f"{rows}[learning_rate=3e-3]"]
+    against = [base for method, base in program("quality")._against(same) if method == "goodvibe[learning_rate=3e-3]"]
+    assert against == ["none", f"{rows}[learning_rate=3e-3]"], "its own rate where that was trained too"
