@@ -152,11 +152,14 @@ def _fit(
     report_to: str | None,
     peak: Callable[[], int],
 ) -> tuple[Account, list[tuple[int, int]]]:
-    """Run the loop, on the top layers alone where the spec says so; return also the shapes of the passes below them."""
+    """Run the loop, on the top layers alone where the spec says so; return also the shapes of the passes below them.
+
+    Every process runs those on all examples, since any of them may be its own in some epoch.
+    """
     started, below = time.monotonic(), []
     with ExitStack() as stack:
         if not isinstance(attached.spec, FullSpec) and attached.spec.top_layers is not None:
-            below = _run_below(attached.model, examples, attached.spec.top_layers, progress)
+            below = _run_below(attached.model, examples, attached.spec.top_layers, progress) * processes.count()
             stack.enter_context(top_only(attached.model, attached.spec.top_layers))
         below_seconds = time.monotonic() - started
         account = fit(

@@ -12,9 +12,11 @@ from goodvibe_bench.neuron import store
 from goodvibe_bench.objective.sft import SftObjective
 from goodvibe_bench.objective.training import Training
 from goodvibe_bench.trainer import TrainerDefinition, cost
-from goodvibe_bench.trainer.loop import fit, last_checkpoint
+from goodvibe_bench.trainer import train as training_of
+from goodvibe_bench.trainer.loop import Account, fit, last_checkpoint
 from goodvibe_bench.trainer.train import train
 from goodvibe_bench.tuner.attach import attach, fold
+from goodvibe_bench.tuner.spec import LoraSpec
 from goodvibe_bench.types import Pair
 from tests.tiny import tiny_model
 
@@ -183,6 +185,23 @@ def test_top_layers_from_kept_states_train_as_the_whole_model_would(tmp_path, pa
         assert torch.allclose(weight, kept.model.state_dict()[key], atol=1e-5), key
     assert report.flops is not None
     assert report.flops.counted_ratio == pytest.approx(1, abs=0.01)
+
+
+def test_what_every_process_computes_below_the_top_layers_is_counted(monkeypatch, tmp_path, pairs: list[Pair]):
+    loaded = tiny_model(tmp_path)
+    monkeypatch.setattr(training_of, "fit", lambda *_, **__: Account())
+
+    def below(count: int) -> list[tuple[int, int]]:
+        monkeypatch.setattr(training_of.processes, "count", lambda: count)
+        attached = attach(loaded.model, LoraSpec(kind="lora", top_layers=1))
+        objective = SftObjective(loaded.tokenizer)
+        examples, nothing = objective.examples(pairs), lambda *_: None
+        words = (objective, examples, Training(), 0, tmp_path, nothing, None, lambda: 0)
+        found = training_of._fit(attached, *words)[1]
+        attached.model.unload()
+        return found
+
+    assert below(2) == 2 * below(1)
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(tmp_path, pairs: list[Pair]):
