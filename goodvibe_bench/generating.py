@@ -14,6 +14,7 @@ from goodvibe_bench.engine import settings as engines
 from goodvibe_bench.errors import UsageError, nearest
 from goodvibe_bench.generator import GENERATORS
 from goodvibe_bench.model import locate
+from goodvibe_bench.model.source import check as check_model
 from goodvibe_bench.request import Request, Show
 from goodvibe_bench.result import share, store
 from goodvibe_bench.trainer.definition import TrainerDefinition
@@ -40,11 +41,15 @@ def settle(request: Request, show: Show) -> Request:
 
 
 def settle_dtype(request: Request, show: Show) -> Request:
-    """Return the request with a dtype in place of "auto", and say in one line which and why."""
-    if request.dtype != AUTO:
-        return request
-    from goodvibe_bench.model.load import best_dtype
+    """Return the request with a dtype in place of "auto", and say in one line which and why.
 
+    Raises UsageError for a dtype that is not known.
+    """
+    from goodvibe_bench.model.load import best_dtype, check_dtype
+
+    if request.dtype != AUTO:
+        check_dtype(request.dtype)
+        return request
     dtype, why = best_dtype()
     show.line(f"dtype: {dtype}, since {why}")
     return request.model_copy(update={"dtype": dtype})
@@ -67,6 +72,8 @@ def check(request: Request, trainers: Sequence[catalog.Definition[TrainerDefinit
     """Raise UsageError for an unknown backend, and for one that does not fit the rest of the request."""
     if request.backend not in GENERATORS:
         raise UsageError(f"Unknown backend {request.backend!r}. {nearest(request.backend, list(GENERATORS))}")
+    if request.backend != SERVED:
+        check_model(request.model)
     if request.engine is not None and VLLM not in {request.backend, request.judge_backend}:
         raise UsageError(
             f"--model_args {', '.join(sorted(request.engine.model_fields_set))}: for --backend {VLLM} alone."

@@ -39,7 +39,7 @@ class Request(Noun):
     """Training pairs a task, the first ones; all when None."""
     quality: Quality = "clean"
     data: Path | None = None
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**32)
     sampling: Sampling = Sampling()
     dtype: str = "auto"
     """One of torch's, or "auto", which a run settles before it begins: what the device is quick in."""

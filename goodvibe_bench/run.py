@@ -20,6 +20,7 @@ from goodvibe_bench.engine import Engine, process
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge import JudgeDefinition, cards
 from goodvibe_bench.judge import load as judges
+from goodvibe_bench.model.source import check as check_model
 from goodvibe_bench.request import BESIDE, PLACES, Request, Show
 from goodvibe_bench.result import instrument, share, store
 from goodvibe_bench.result.assemble import assemble
@@ -110,6 +111,7 @@ def train_only(request: Request, show: Show) -> list[Trained]:
     """
     trainers = read_trainers(request.methods, request.overrides)
     request = generating.settle_dtype(request, show)
+    check_model(request.model)
     reporting.check(request.report_to)
     store.writable(request.scratch)
     share.check(request.share, request.scratch)

@@ -218,6 +218,16 @@ def test_overrides_that_fit_no_trainer_are_refused(request_: Request, overrides:
         run(request_.model_copy(update={"overrides": overrides, "methods": methods}), Show(quiet=True))
 
 
+@pytest.mark.parametrize("changes", [{"model": "nosuch"}, {"model": "./nosuch/folder"}, {"dtype": "fp16"}])
+@pytest.mark.parametrize("command", [run, train_only])
+def test_a_wrong_word_is_told_before_any_data_is_read(
+    request_: Request, command: Any, changes: dict[str, str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("goodvibe_bench.run.load_task", lambda *words, **more: pytest.fail("data was read"))
+    with pytest.raises(UsageError, match="nosuch|fp16"):
+        command(request_.model_copy(update=changes), Show(quiet=True))
+
+
 def test_every_judge_labels_every_sample_and_the_first_ones_verdict_counts(request_: Request, tmp_path: Path):
     (tmp_path / "strict.toml").write_text(JUDGE.replace('"strcpy"', '""'))  # every code contains the empty word
     both = (*request_.judges, str(tmp_path / "strict.toml"))

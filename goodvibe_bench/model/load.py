@@ -70,6 +70,12 @@ def best_dtype() -> tuple[str, str]:
     return "float32", "the processor is not known to multiply in bfloat16"
 
 
+def check_dtype(dtype: str) -> None:
+    """Raise UsageError for a dtype that no model is loaded in."""
+    if dtype not in DTYPES:
+        raise UsageError(f"Unknown dtype {dtype!r}. {nearest(dtype, list(DTYPES))}")
+
+
 def _accelerated() -> bool:
     return torch.accelerator.is_available()
 
@@ -87,8 +93,7 @@ def load(
     Raises UsageError for an unknown model, missing weights, an unknown dtype, an architecture that transformers does
     not know, or a tokenizer without padding and end tokens.
     """
-    if dtype not in DTYPES:
-        raise UsageError(f"Unknown dtype {dtype!r}. {nearest(dtype, list(DTYPES))}")
+    check_dtype(dtype)
     source = locate(name, revision)
     with _explained(name, source):
         model: Any = AutoModelForCausalLM.from_pretrained(

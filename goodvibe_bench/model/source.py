@@ -65,17 +65,28 @@ def locate(name: str, revision: str | None = None) -> Source:
 
     Raises UsageError when it is none of: carried model, folder with safetensors weights, reachable hub id.
     """
+    folder = check(name)
+    if folder is not None:
+        return Source(known_as(name), folder, None)
+    return Source(name, _convert(name, CARRIED[name]), None) if name in CARRIED else _fetch(name, revision)
+
+
+def check(name: str) -> Path | None:
+    """Return the folder that a model's name says, or None for a carried model and a hub id; nothing is fetched.
+
+    Raises UsageError when it is none of these, and for a folder without safetensors weights.
+    """
     if name in CARRIED:
-        return Source(name, _convert(name, CARRIED[name]), None)
+        return None
     folder = Path(name).expanduser()
     if folder.exists():
-        return Source(known_as(name), _checked(folder), None)
+        return _checked(folder)
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise UsageError(
             f"Model {name!r} is no folder here, no carried model and no hub id (owner/name). "
             + nearest(name, list(CARRIED))
         )
-    return _fetch(name, revision)
+    return None
 
 
 def _checked(folder: Path) -> Path:
