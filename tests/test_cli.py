@@ -44,7 +44,7 @@ def test_help_works(call: Call, words: tuple[str, ...]) -> None:
 
 
 def test_an_unknown_option_is_exit_code_2(call: Call) -> None:
-    code, _, err = call("run", "--model", "x", "--methd", "none")
+    code, _, err = call("run", "--model", "smollm2-135m", "--methd", "none")
     assert code == 2
     assert "--methd" in err
     assert "Traceback" not in err
@@ -57,19 +57,23 @@ def test_an_unknown_model_is_refused(call: Call, judge: str, name: str) -> None:
 
 
 def test_an_unknown_method_is_refused(call: Call) -> None:
-    _refused(call("run", "--model", "x", "--method", "none,goodvib"), "Unknown trainer 'goodvib'", "'goodvibe'")
+    _refused(
+        call("run", "--model", "smollm2-135m", "--method", "none,goodvib"), "Unknown trainer 'goodvib'", "'goodvibe'"
+    )
 
 
 def test_an_unknown_task_is_refused(call: Call) -> None:
-    _refused(call("run", "--model", "x", "--tasks", "jav"), "Unknown task 'jav'", "'java'")
+    _refused(call("run", "--model", "smollm2-135m", "--tasks", "jav"), "Unknown task 'jav'", "'java'")
 
 
 def test_an_unknown_judge_is_refused(call: Call) -> None:
-    _refused(call("run", "--model", "x", "--tasks", "go", "--judge", "linea"), "Unknown judge 'linea'", "'linear'")
+    _refused(
+        call("run", "--model", "smollm2-135m", "--tasks", "go", "--judge", "linea"), "Unknown judge 'linea'", "'linear'"
+    )
 
 
 def test_an_uncalibrated_judge_is_refused(call: Call, judge: str) -> None:
-    words = ("run", "--model", "x", "--tasks", "go", "--judge", f"smollm2-135m,{judge}")
+    words = ("run", "--model", "smollm2-135m", "--tasks", "go", "--judge", f"smollm2-135m,{judge}")
     _refused(call(*words), "'word' has none for go", "--uncalibrated")
 
 
@@ -79,29 +83,33 @@ def test_score_tells_of_a_missing_file_before_it_reads_any_task(call: Call) -> N
 
 
 def test_an_unknown_backend_is_refused(call: Call) -> None:
-    _refused(call("run", "--model", "x", "--backend", "transformer"), "Unknown backend", "'transformers'")
+    _refused(call("run", "--model", "smollm2-135m", "--backend", "transformer"), "Unknown backend", "'transformers'")
 
 
 @pytest.mark.parametrize("limit", ["0", "-1"])
 def test_a_limit_below_one_is_refused(call: Call, limit: str) -> None:
-    _refused(call("run", "--model", "x", "--limit", limit), "limit", "greater than or equal to 1")
+    _refused(call("run", "--model", "smollm2-135m", "--limit", limit), "limit", "greater than or equal to 1")
 
 
 def test_no_names_at_all_are_refused(call: Call) -> None:
-    _refused(call("run", "--model", "x", "--tasks", " , "), "names nothing")
+    _refused(call("run", "--model", "smollm2-135m", "--tasks", " , "), "names nothing")
 
 
 @pytest.mark.parametrize("option", ["--output", "--scratch"])
 def test_an_unwritable_folder_is_refused(call: Call, tmp_path: Path, option: str) -> None:
     (tmp_path / "file").write_text("")
-    _refused(call("run", "--model", "x", option, str(tmp_path / "file" / "below")), "Cannot write to", "below")
+    _refused(
+        call("run", "--model", "smollm2-135m", option, str(tmp_path / "file" / "below")), "Cannot write to", "below"
+    )
 
 
 def test_data_with_missing_fields_is_refused(call: Call, tmp_path: Path) -> None:
     rows = published_rows()
     del rows[1]["chosen"]
     file = write_rows(tmp_path / "rows.json", rows)
-    _refused(call("run", "--model", "x", "--tasks", "cybernative-cpp", "--data", str(file)), "row 2", "chosen")
+    _refused(
+        call("run", "--model", "smollm2-135m", "--tasks", "cybernative-cpp", "--data", str(file)), "row 2", "chosen"
+    )
 
 
 def test_a_model_folder_without_weights_is_refused(call: Call, judge: str, tmp_path: Path) -> None:
@@ -115,7 +123,11 @@ def test_a_definition_with_a_typo_is_refused(call: Call, tmp_path: Path) -> None
     (tmp_path / "mine").mkdir()
     text = (ROOT / "tasks" / "go" / "task.toml").read_text().replace("language", "langauge")
     (tmp_path / "mine" / "task.toml").write_text(text)
-    _refused(call("run", "--model", "x", "--tasks", str(tmp_path / "mine")), "langauge", "Did you mean 'language'?")
+    _refused(
+        call("run", "--model", "smollm2-135m", "--tasks", str(tmp_path / "mine")),
+        "langauge",
+        "Did you mean 'language'?",
+    )
 
 
 def test_a_leaderboard_of_an_empty_folder_is_refused(call: Call, tmp_path: Path) -> None:
@@ -173,7 +185,7 @@ def test_a_leaderboard_of_two_judges_fits_the_terminal(
 def test_terminal_escapes_in_a_definitions_key_never_reach_the_terminal(call: Call, tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('description = "x"\n"\\u001b[31mkey" = 1\n[tuner]\nkind = "none"\n')
-    found = call("run", "--model", "x", "--method", str(path))
+    found = call("run", "--model", "smollm2-135m", "--method", str(path))
     _refused(found, "[31mkey: unknown key")
     assert "\x1b" not in found[2]
 

@@ -224,7 +224,7 @@ def test_a_wrong_word_is_told_before_any_data_is_read(
     request_: Request, command: Any, changes: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr("goodvibe_bench.run.load_task", lambda *words, **more: pytest.fail("data was read"))
-    with pytest.raises(UsageError, match="nosuch|fp16"):
+    with pytest.raises(UsageError, match=r"nosuch|fp16"):
         command(request_.model_copy(update=changes), Show(quiet=True))
 
 

@@ -33,6 +33,7 @@ from goodvibe_bench.cli.options import (
     JudgeBackend,
     Judges,
     Listed,
+    MaxNewTokens,
     Method,
     Model,
     ModelArgs,
@@ -112,9 +113,7 @@ def run(
     share: Share = None,
     data: Data = None,
     quality: WithQuality = Quality.CLEAN,
-    max_new_tokens: Annotated[
-        int, typer.Option("--max-new-tokens", "--max_new_tokens", help="Longest answer, in tokens.")
-    ] = 512,
+    max_new_tokens: MaxNewTokens = 512,
     temperature: Annotated[float, typer.Option(help="0 is greedy.")] = 0.0,
     n_samples: Annotated[int, typer.Option("--n-samples", "--n_samples", help="Samples a prompt.")] = 1,
     batch_size: Annotated[int, typer.Option("--batch-size", "--batch_size", help="Prompts generated at once.")] = 16,

@@ -12,6 +12,7 @@ from goodvibe_bench.cli.options import (
     Data,
     Dtype,
     Judges,
+    MaxNewTokens,
     Model,
     ModelArgs,
     Quality,
@@ -57,9 +58,7 @@ def backends(
     limit: Annotated[int, typer.Option(min=1, help="Held-out prompts a task, the first ones.")] = 16,
     tasks: Tasks = "cpp",
     judge: Judges = "panel",
-    max_new_tokens: Annotated[
-        int, typer.Option("--max-new-tokens", "--max_new_tokens", help="Longest answer, in tokens.")
-    ] = 256,
+    max_new_tokens: MaxNewTokens = 256,
     batch_size: Annotated[int, typer.Option("--batch-size", "--batch_size", help="Of transformers.")] = 16,
     dtype: Dtype = "auto",
     model_args: ModelArgs = None,

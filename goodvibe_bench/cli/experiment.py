@@ -16,6 +16,7 @@ from goodvibe_bench.cli.options import (
     Dtype,
     JudgeBackend,
     Judges,
+    MaxNewTokens,
     ModelArgs,
     Quality,
     Quiet,
@@ -68,9 +69,7 @@ def experiment(
     judge_backend: JudgeBackend = "transformers",
     limit: Annotated[int | None, typer.Option(help="Held-out prompts a task, the first ones.")] = None,
     train_limit: TrainLimit = None,
-    max_new_tokens: Annotated[
-        int, typer.Option("--max-new-tokens", "--max_new_tokens", help="Longest answer, in tokens.")
-    ] = 512,
+    max_new_tokens: MaxNewTokens = 512,
     batch_size: Annotated[int, typer.Option("--batch-size", "--batch_size", help="Prompts generated at once.")] = 16,
     dtype: Dtype = "auto",
     quality: Annotated[Quality | None, typer.Option(help="Training rows; the paper left none out: raw.")] = None,

@@ -36,6 +36,7 @@ Uncalibrated = Annotated[
     bool, typer.Option("--uncalibrated", help="Take judges without a calibration for a task's language.")
 ]
 Tasks = Annotated[str, typer.Option(help="Tasks, separated by commas.")]
+MaxNewTokens = Annotated[int, typer.Option("--max-new-tokens", "--max_new_tokens", help="Longest answer, in tokens.")]
 Seed = Annotated[int, typer.Option(help="Seed of training and sampling; splits have their own.")]
 Scratch = Annotated[Path, typer.Option(help="Folder for trained models and unfinished work.")]
 Share = Annotated[

@@ -191,8 +191,7 @@ def _train_adapter(
     _round_adapter(attached.model, loaded.model.dtype)
     attached.model.save_pretrained(folder)
     loaded.model, _ = fold(attached)
-    loaded.model.to(attached.dtype)  # it is measured as model/load.py loads it, rotary frequencies rounded too
-    loaded.model.set_attn_implementation(attention)
+    loaded.model.set_attn_implementation(attention)  # it is measured as it will be loaded
     return report | _cost(account)
 
 

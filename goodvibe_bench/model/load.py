@@ -21,7 +21,7 @@ from transformers import (
 
 from goodvibe_bench import disk, types
 from goodvibe_bench.errors import UsageError, nearest
-from goodvibe_bench.model import cpu
+from goodvibe_bench.model import cpu, dtypes
 from goodvibe_bench.model.source import Source, digest_folder, locate
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float16": torch.float16}
@@ -167,8 +167,9 @@ def with_adapter(loaded: Loaded, folder: Path) -> Loaded:
     """Return the model with the peft adapter in `folder` merged into its weights."""
     from peft import PeftModel
 
-    dtype = loaded.model.dtype
+    kept = dtypes.of(loaded.model)
     merged: Any = PeftModel.from_pretrained(loaded.model.float(), str(folder)).merge_and_unload()
-    merged.to(dtype).eval().requires_grad_(False)
+    dtypes.restore(merged, kept)
+    merged.eval().requires_grad_(False)
     noun = loaded.noun.model_copy(update={"adapter": digest_folder(folder)})
     return Loaded(merged, loaded.tokenizer, noun)

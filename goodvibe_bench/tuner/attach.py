@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain
 from typing import Any, cast
 
 import torch
 from peft.tuners.lora import LoraLayer
 from torch import nn
 
+from goodvibe_bench.model import dtypes
 from goodvibe_bench.model.linears import block_weights
 from goodvibe_bench.neuron.selection import Selection
 from goodvibe_bench.tuner import goodvibe, lora
@@ -24,7 +24,7 @@ class Attached:
     dtype: torch.dtype
     before: dict[str, torch.Tensor]
     """Full fine-tuning: the layers' weights before training, in their own dtype, on the CPU."""
-    dtypes: dict[str, torch.dtype] = field(default_factory=dict)
+    kept: dict[str, torch.dtype] = field(default_factory=dict)
     """Full fine-tuning: what weights and buffers were kept in before it; rotary frequencies are float32 everywhere."""
 
     def trainable(self) -> int:
@@ -44,8 +44,8 @@ def attach(
     if isinstance(spec, LoraSpec):
         return Attached(lora.attach(model, spec, seed), spec, dtype, {})
     before = {name: weight.detach().to("cpu", copy=True) for name, weight in block_weights(model).items()}
-    dtypes = {name: part.dtype for name, part in _parts(model)}
-    return Attached(model.float().requires_grad_(True), spec, dtype, before, dtypes)
+    kept = dtypes.of(model)
+    return Attached(model.float().requires_grad_(True), spec, dtype, before, kept)
 
 
 @torch.no_grad()
@@ -61,14 +61,8 @@ def fold(attached: Attached) -> tuple[Any, float]:
         moved += float((after - before).double().square().sum())
         weight.data = folded
     model = attached.model if isinstance(attached.spec, FullSpec) else attached.model.unload()
-    for name, part in _parts(model):
-        part.data = part.data.to(attached.dtypes.get(name, part.dtype))
+    dtypes.restore(model, attached.kept)
     return model.requires_grad_(False).eval(), (lost / moved) ** 0.5 if moved else 0.0
-
-
-def _parts(model: nn.Module) -> Iterator[tuple[str, torch.Tensor]]:
-    """Yield the model's weights and buffers, shared ones once."""
-    return chain(model.named_parameters(), model.named_buffers())
 
 
 def _updates(attached: Attached) -> Iterator[tuple[torch.Tensor, torch.dtype, torch.Tensor, torch.Tensor]]:

@@ -3,13 +3,14 @@ from importlib.util import find_spec
 
 import pytest
 import torch
+from peft import LoraConfig, get_peft_model
 from torch import nn
 
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.model import cpu
 from goodvibe_bench.model import load as load_module
 from goodvibe_bench.model.linears import target_linears
-from goodvibe_bench.model.load import best_dtype, load
+from goodvibe_bench.model.load import best_dtype, load, with_adapter
 from goodvibe_bench.model.source import CARRIED, locate
 from tests.tiny import tiny_folder
 
@@ -64,6 +65,18 @@ def test_a_tokenizer_that_can_neither_pad_nor_end_is_refused(tmp_path):
     path.write_text(json.dumps({key: value for key, value in words.items() if key != "eos_token"}))
     with pytest.raises(UsageError, match="neither a padding nor an end token"):
         load(str(tmp_path), device="cpu")
+
+
+def test_a_merged_adapter_leaves_rotary_frequencies_in_float32(tmp_path):
+    folder = tiny_folder(tmp_path / "model")
+    plain = load(str(folder), device="cpu")
+    kept = {name: part.clone() for name, part in plain.model.named_buffers()}
+    assert torch.float32 in {part.dtype for part in kept.values()}
+    adapted = get_peft_model(plain.model, LoraConfig(r=2, target_modules=["q_proj"], init_lora_weights=False))
+    adapted.save_pretrained(str(tmp_path / "adapter"))
+    merged = with_adapter(load(str(folder), device="cpu"), tmp_path / "adapter").model
+    assert all(torch.equal(part, kept[name]) for name, part in merged.named_buffers())
+    assert merged.dtype == torch.bfloat16
 
 
 def test_fused_experts_are_refused():
