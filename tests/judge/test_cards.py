@@ -106,7 +106,7 @@ def test_a_run_refuses_a_calibration_that_does_not_count_and_says_why(words: Pat
     ask = (
         "run",
         "--model",
-        "x",
+        "smollm2-135m",
         "--method",
         "none",
         "--tasks",
