@@ -62,14 +62,19 @@ class RowError(Exception):
     """A row that is no sample; `args` are a Fault's words after its line."""
 
 
+def check(path: Path) -> None:
+    """Raise UsageError where there is no such file."""
+    if not path.is_file():
+        raise UsageError(f"There is no file {str(path)!r}.")
+
+
 def read(path: Path, form: Format | None = None) -> tuple[Format, list[Sample], list[Fault]]:
     """Return the format (recognised from the first row when None), all samples, and the faults of the other rows.
 
     Raises UsageError for a file that cannot be read or holds no row, a format that is not recognised, and an Inspect
     log without the package that reads it.
     """
-    if not path.is_file():
-        raise UsageError(f"There is no file {str(path)!r}.")
+    check(path)
     if form == "inspect" or (form is None and _is_inspect(path)):
         return "inspect", *_each(_inspect_rows(path), _inspect)
     rows, faults = _rows(path)

@@ -54,8 +54,7 @@ def score(
     from goodvibe_bench.scoring import Scoring
     from goodvibe_bench.scoring import score as score_file
 
-    if not file.is_file():  # told before any task is read
-        raise UsageError(f"There is no file {str(file)!r}.")
+    foreign.check(file)  # told before any task is read
     try:
         named = None if language is None else foreign.language_of(language)
     except foreign.RowError as error:

@@ -20,7 +20,7 @@ def rank() -> int:
 
 def is_first() -> bool:
     """Return whether this is the process that locks, writes and reports."""
-    return int(os.environ.get("RANK", "0")) == 0
+    return rank() == 0
 
 
 def agree(yes: bool) -> bool:

@@ -21,8 +21,7 @@ class Attached:
 
     model: Any
     spec: FullSpec | LoraSpec | GoodVibeSpec
-    dtype: torch.dtype
-    before: dict[str, torch.Tensor]
+    before: dict[str, torch.Tensor] = field(default_factory=dict)
     """Full fine-tuning: the layers' weights before training, in their own dtype, on the CPU."""
     kept: dict[str, torch.dtype] = field(default_factory=dict)
     """Full fine-tuning: what weights and buffers were kept in before it; rotary frequencies are float32 everywhere."""
@@ -36,16 +35,15 @@ def attach(
     model: Any, spec: FullSpec | LoraSpec | GoodVibeSpec, selection: Selection | None = None, seed: int = 0
 ) -> Attached:
     """Return `model` ready to be trained by `spec`'s tuner; GoodVibe needs its `selection`, LoRA draws by `seed`."""
-    dtype = next(model.parameters()).dtype
     if isinstance(spec, GoodVibeSpec):
         if selection is None:
             raise ValueError("the goodvibe tuner needs a selection of neurons")
-        return Attached(goodvibe.attach(model, selection), spec, dtype, {})
+        return Attached(goodvibe.attach(model, selection), spec)
     if isinstance(spec, LoraSpec):
-        return Attached(lora.attach(model, spec, seed), spec, dtype, {})
+        return Attached(lora.attach(model, spec, seed), spec)
     before = {name: weight.detach().to("cpu", copy=True) for name, weight in block_weights(model).items()}
     kept = dtypes.of(model)
-    return Attached(model.float().requires_grad_(True), spec, dtype, before, kept)
+    return Attached(model.float().requires_grad_(True), spec, before, kept)
 
 
 @torch.no_grad()
