@@ -76,7 +76,8 @@ def find_neurons(
 
     A file there with the same key (model, dtype, snippets, template, spec, seed, code) is used instead of reading.
     Readings in the folder `kept` are taken where they are of the same snippets, whatever is chosen from them.
-    Processes that train together share the reading; every one of them must call it.
+    Processes that train together share the reading, and all take what the first one selects: another processor may
+    round otherwise and select other rows or clusters. Every one of them must call it.
     """
     sample = [] if spec.attribution == "random" else subsample(snippets, spec.samples, seed)
     key = _key(loaded, spec, sample, seed)
@@ -85,7 +86,7 @@ def find_neurons(
     if file is None or not reused:
         reading = _read(loaded, spec, sample, seed, kept, progress)
         started = time.monotonic()
-        chosen = _select(spec, reading.profiles, seed, progress)
+        chosen = processes.from_first(lambda: _select(spec, reading.profiles, seed, progress))
         seconds = reading.seconds + time.monotonic() - started
         store.write(path, chosen, reading.profiles, _note(loaded, spec, reading, seed, key, seconds))
         file = store.read(path)
@@ -136,7 +137,7 @@ def _read(
         _add(reading, fresh, _scored(loaded, kind, layers, fresh, kept, _from(progress, reading, len(sample))))
         families = [item.family for item in reading.snippets]
         reading.half_overlap = selection.overlap_of_halves(reading.profiles, spec.top_k, families)
-        if len(families) >= FIRST_SNIPPETS and reading.half_overlap >= spec.enough_overlap:
+        if processes.agree(len(families) >= FIRST_SNIPPETS and reading.half_overlap >= spec.enough_overlap):
             break
     reading.cut = verdict.VerdictObjective(loaded.tokenizer).count_cut(reading.snippets)
     progress("attribute", len(reading.snippets), len(reading.snippets), _outcome(reading))

@@ -1,8 +1,13 @@
 """The processes of one training, as `accelerate launch` starts them: who is first, and where they wait. No torch."""
 
 import os
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar, cast
+
+from goodvibe_bench.errors import UsageError
+
+Made = TypeVar("Made")
 
 _PATIENCE = timedelta(days=1)
 """How long processes wait for one another: the first may wait for a run that has the lock. One that dies ends all."""
@@ -31,6 +36,28 @@ def agree(yes: bool) -> bool:
 
     _state()
     return all(gather_object([yes]))
+
+
+def from_first(make: Callable[[], Made]) -> Made:
+    """Return what `make` returns in the first process, which alone calls it; every process must call this.
+
+    A UsageError of `make` is raised in all of them.
+    """
+    if count() == 1:
+        return make()
+    from accelerate.utils import broadcast_object_list
+
+    _state()
+    made: list[Any] = [None]
+    if is_first():
+        try:
+            made = [make()]
+        except UsageError as error:
+            made = [error]
+    broadcast_object_list(made)
+    if isinstance(made[0], UsageError):
+        raise made[0]
+    return cast(Made, made[0])
 
 
 def meet() -> None:

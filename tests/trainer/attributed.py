@@ -1,4 +1,7 @@
-"""Run by test_processes.py in two processes: neurons found together and alone; prints what each process read."""
+"""Run by test_processes.py in two processes: neurons found together and alone; prints what each process read.
+
+A processor that selects otherwise from the same scores is played by another seed.
+"""
 
 import json
 import os
@@ -9,7 +12,8 @@ import torch
 import torch.distributed as dist
 from accelerate.utils import gather_object
 
-from goodvibe_bench.model.load import load
+from goodvibe_bench.errors import UsageError
+from goodvibe_bench.model.load import Loaded, load
 from goodvibe_bench.trainer import processes
 from goodvibe_bench.trainer.neurons import FoundNeurons, find_neurons
 from goodvibe_bench.tuner.spec import GoodVibeSpec
@@ -20,6 +24,26 @@ SNIPPETS = [
     Labelled(id=str(i), code="return n" * (1 + i % 9) + "()" * i, language="go", label=1 if i % 2 else 0, family=str(i))
     for i in range(50)
 ]
+
+
+def _chosen(loaded: Loaded, path: Path) -> list[list[list[int]]]:
+    """Return the rows and the clusters of every module, found with this process' rank as the seed."""
+    spec = GoodVibeSpec(kind="goodvibe", top_k=16, attribution="random", random_clusters=4)
+    selection = find_neurons(loaded, spec, [], path, seed=dist.get_rank()).selection
+    return [[neurons.rows.tolist(), neurons.clusters.tolist()] for neurons in selection.values()]
+
+
+def _refusal() -> str:
+    """Return what this process is told when the first one is refused something."""
+
+    def refuse() -> None:
+        raise UsageError(f"process {processes.rank()} says no")
+
+    try:
+        processes.from_first(refuse)
+    except UsageError as error:
+        return str(error)
+    return ""
 
 
 def main(folder: str) -> None:
@@ -41,11 +65,14 @@ def main(folder: str) -> None:
             path.unlink()
     processes.meet()
     _, anew = found(f"anew-{processes.rank()}", own)
+    rank, shared, refusal = dist.get_rank(), _chosen(loaded, place / f"shared-{dist.get_rank()}"), _refusal()
     os.environ["WORLD_SIZE"] = "1"
-    alone, whole = found(f"alone-{dist.get_rank()}", f"alone-{dist.get_rank()}-kept")
+    alone, whole = found(f"alone-{rank}", f"alone-{rank}-kept")
     words = {
         "passes": [passes, anew, whole],
         "reused": again.reused,
+        "chosen": [shared, _chosen(loaded, place / f"by-itself-{rank}")],
+        "refusal": refusal,
         "figures": [together.figures, alone.figures],
         "tokens": [together.tokens, alone.tokens],
         "shapes": [sorted(together.shapes), sorted(alone.shapes)],

@@ -126,6 +126,14 @@ def test_two_processes_share_attribution_and_find_what_one_finds_to_the_bit(tmp_
             assert one[figure][0] == one[figure][1] == every[0][figure][0], figure
 
 
+def test_all_processes_train_the_rows_and_clusters_that_the_first_one_selects(tmp_path: Path):
+    first, second = _said("attributed", tiny_folder(tmp_path / "model"))
+    (shared, own), (others, otherwise) = first["chosen"], second["chosen"]
+    assert own != otherwise
+    assert shared == others == own
+    assert first["refusal"] == second["refusal"] == "process 0 says no"
+
+
 @pytest.mark.parametrize(("count", "rows"), [(1, 4), (2, 3), (3, 4), (4, 3), (6, 2), (12, 1)])
 def test_micro_batches_fill_a_step_exactly(monkeypatch: pytest.MonkeyPatch, count: int, rows: int):
     monkeypatch.setenv("WORLD_SIZE", str(count))
