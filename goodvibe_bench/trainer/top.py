@@ -92,13 +92,19 @@ def top_only(model: Any, top_layers: int) -> Iterator[None]:
     """Cut `model` down to its last `top_layers` layers, so that it runs from hidden states given as inputs_embeds.
 
     The layers below are kept aside and put back at the end; the model is changed in place. What a decoder does to
-    embeddings before its first layer (Granite scales them) was done to the states below: they enter as they are given.
+    embeddings before its first layer (Granite scales them, OPT-350m widens them) was done to the states below: they
+    enter as they are given.
     """
     decoder = decoder_of(model)
     given: list[torch.Tensor] = []
 
-    def keep(_decoder: nn.Module, _inputs: tuple[Any, ...], words: dict[str, Any]) -> None:
-        given[:] = [words["inputs_embeds"]]
+    def keep(_decoder: nn.Module, inputs: tuple[Any, ...], words: dict[str, Any]) -> Any:
+        states = words["inputs_embeds"]
+        given[:] = [states]
+        narrow = decoder.embed_tokens.weight.shape[-1]
+        if narrow != states.shape[-1]:
+            words = words | {"inputs_embeds": states.new_zeros(*states.shape[:-1], narrow)}
+        return inputs, words
 
     def enter(_layer: nn.Module, inputs: tuple[Any, ...], words: dict[str, Any]) -> Any:
         if inputs:

@@ -49,9 +49,10 @@ def _model(kind: str, folder: Path) -> Loaded:
         made = Phi3ForCausalLM(Phi3Config(num_key_value_heads=2, pad_token_id=0, **sizes, **ids))
     elif kind == "neox":
         made = GPTNeoXForCausalLM(GPTNeoXConfig(max_position_embeddings=2048, **sizes, **ids))
-    elif kind == "opt":
-        shape = {"hidden_size": 32, "ffn_dim": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
-        made = OPTForCausalLM(OPTConfig(word_embed_proj_dim=16, max_position_embeddings=2048, **shape, **ids))
+    elif kind in {"opt", "opt-350m"}:
+        shape: dict[str, Any] = {"hidden_size": 32, "ffn_dim": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
+        shape |= {"word_embed_proj_dim": 16, "do_layer_norm_before": kind == "opt"}
+        made = OPTForCausalLM(OPTConfig(max_position_embeddings=2048, **shape, **ids))
     elif kind == "lfm2":
         kinds = ["full_attention", "conv"]
         made = Lfm2ForCausalLM(Lfm2Config(num_key_value_heads=2, layer_types=kinds, pad_token_id=0, **sizes, **ids))
@@ -134,6 +135,16 @@ def test_layers_that_see_the_tokens_of_all_rows_at_once_score_as_one_by_one(tmp_
     for name, profile in alone.items():
         assert profile.any(), name
         assert torch.allclose(profile, batched[name], rtol=1e-3, atol=1e-6 if kind == "activation" else 1e-8), name
+
+
+@pytest.mark.parametrize("method", ["goodvibe-top8", "lora-top8"])
+def test_top_layers_of_a_model_with_narrower_embeddings_are_trained(tmp_path: Path, pairs: Any, method: str):
+    loaded = _model("opt-350m", tmp_path)
+    before = {name: weight.clone() for name, weight in loaded.model.state_dict().items()}
+    definition = _definition(method, tuner__projections="q_proj,fc1", tuner__top_layers="1")
+    _trained(loaded, definition, pairs, tmp_path)
+    changed = [name for name, weight in loaded.model.state_dict().items() if not torch.equal(weight, before[name])]
+    assert changed == [f"model.decoder.layers.1.{name}.weight" for name in ("self_attn.q_proj", "fc1")]
 
 
 @pytest.mark.parametrize("method", ["goodvibe", "goodvibe-random-rows"])

@@ -2,7 +2,7 @@ import copy
 
 import pytest
 import torch
-from transformers import GraniteConfig, GraniteForCausalLM
+from transformers import GraniteConfig, GraniteForCausalLM, OPTConfig, OPTForCausalLM
 
 from goodvibe_bench.model.load import Loaded
 from goodvibe_bench.trainer.top import decoder_of, hidden_below, top_only
@@ -37,6 +37,19 @@ def test_states_enter_as_they_are_where_a_decoder_scales_embeddings():
         again = model(input_ids=torch.tensor(IDS[1:2]), use_cache=False).logits
     assert torch.allclose(cut, whole, atol=1e-5)
     assert torch.equal(again, whole)
+
+
+def test_states_enter_as_they_are_where_embeddings_are_narrower_and_norms_come_last():
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "ffn_dim": 48, "num_attention_heads": 4, "word_embed_proj_dim": 16}
+    model = OPTForCausalLM(OPTConfig(vocab_size=64, num_hidden_layers=3, do_layer_norm_before=False, **sizes)).eval()
+    states, _ = hidden_below(model, IDS, 1)
+    for ids, state in zip(IDS, states, strict=True):
+        with torch.no_grad():
+            whole = model(input_ids=torch.tensor([ids]), use_cache=False).logits
+            with top_only(model, 1):
+                cut = model(inputs_embeds=state.unsqueeze(0), use_cache=False).logits
+        assert torch.allclose(cut, whole, atol=1e-5)
 
 
 def test_the_cut_is_undone(loaded: Loaded):
