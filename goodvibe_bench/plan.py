@@ -27,6 +27,12 @@ _OPTIONS = {
 """Keys of trainers that a plan has options for."""
 _COUNTED_LAYERS, _COUNTED_TOKENS = 4, 32
 """Layers and tokens of the step whose FLOPs are counted: few are enough for the ratio."""
+_UNCLUSTERED = {
+    "independent": "every row is trained alone",
+    "single": "all rows share one update",
+    "freeze": "no row is trained",
+}
+"""What becomes of rows that do not cluster, by tuner.on_low_silhouette."""
 
 
 class Facts(Noun):
@@ -258,21 +264,31 @@ def _with_head(config: Any, found: Plan, spec: TunerSpec) -> list[str]:
 
 
 def _assumptions(definition: TrainerDefinition, work: Workload) -> list[str]:
-    from goodvibe_bench.trainer.cost import ASSUMED_CLUSTERS
-
     spec, found = definition.tuner, []
+    if definition.scope == "language":
+        found.append("it trains one model a language; the figures are of one that is trained on all these pairs.")
     if not isinstance(spec, GoodVibeSpec):
         return found
     if spec.clusters is not None and spec.random_clusters is None:
-        found.append(
-            f"{max(spec.clusters[0], ASSUMED_CLUSTERS)} clusters a module assumed; k-means decides "
-            "(best k was 2 in 204 of 210 modules of SmolLM2-135M)."
-        )
+        found.append(_clusters(*spec.clusters, spec))
     if spec.attribution != "random":
         found.append(
             f"attribution reads {_snippets(spec, work)} snippets at most, each taken as {work.tokens_per_pair} tokens."
         )
     return found
+
+
+def _clusters(low: int, high: int, spec: GoodVibeSpec) -> str:
+    """Return how many clusters are assumed where k-means has the range [low, high], and what may become of them."""
+    from goodvibe_bench.trainer.cost import ASSUMED_CLUSTERS
+
+    assumed = max(low, ASSUMED_CLUSTERS)
+    known = " (best k was 2 in 204 of 210 modules of SmolLM2-135M)" if low <= ASSUMED_CLUSTERS else ""
+    decided = f"k-means decides from {low} to {high}{known}" if low < high else "k-means is given that number"
+    return (
+        f"{assumed} clusters a module assumed; {decided}. In a module whose silhouette is below "
+        f"{spec.min_silhouette:g} {_UNCLUSTERED[spec.on_low_silhouette]}."
+    )
 
 
 def _table_3(printed: dict[Column, float]) -> str:

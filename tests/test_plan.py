@@ -54,6 +54,33 @@ def test_exact_cluster_counts_are_not_called_assumed() -> None:
     assert not any("assumed" in note for note in notes)
 
 
+@pytest.mark.parametrize(
+    ("clusters", "said"),
+    [
+        ("[2,8]", "2 clusters a module assumed; k-means decides from 2 to 8 (best k was 2 in 204"),
+        (
+            "[4,5]",
+            "4 clusters a module assumed; k-means decides from 4 to 5. In a module whose silhouette is below 0.05",
+        ),
+        ("4", "4 clusters a module assumed; k-means is given that number. In a module"),
+    ],
+)
+def test_how_many_clusters_there_may_be_is_said_as_the_definition_has_it(clusters: str, said: str) -> None:
+    content = catalog.read("trainers", "goodvibe", TrainerDefinition).content
+    content = content.with_overrides({"tuner.clusters": clusters, "tuner.on_low_silhouette": "single"})
+    trainer = catalog.Definition("own", Path(), content, "")
+    _, notes = plan.plan("smollm2-135m", ("own",), Workload(pairs=2), [trainer])
+    (note,) = [note for note in notes if "assumed" in note]
+    assert note.startswith(f"own: {said}")
+    assert note.endswith("all rows share one update.")
+
+
+def test_of_one_model_a_language_it_is_said_that_one_is_planned() -> None:
+    _, notes = plan.plan("smollm2-135m", ("goodvibe", "paper-table2"), Workload(pairs=2))
+    (note,) = [note for note in notes if "one model a language" in note]
+    assert note.startswith("paper-table2: ")
+
+
 def test_attribution_reads_no_more_snippets_than_there_are() -> None:
     few, many = (plan.plan("smollm2-135m", ("goodvibe",), Workload(pairs=n))[0][0] for n in (8, 800))
     assert many.attribution_flops == 10 * few.attribution_flops
