@@ -7,8 +7,9 @@
     python benchmarks/quality.py table --folder results/quality-cpp-k --also results/quality-cpp
 
 Learning rates are chosen by the loss on the secure sides of the calibration parts, with the same number of tries for
-every method; held-out prompts are read by `study` alone. A method may carry keys: `goodvibe+tuner.top_k=10`.
-Each step goes on where it was stopped. It asserts nothing.
+every method; held-out prompts are read by `study` alone. `table` holds methods at their best rates of the rates file
+against one another, and a method at another rate against the same rate, where the folder has it. A method may carry
+keys: `goodvibe+tuner.top_k=10`. Each step goes on where it was stopped. It asserts nothing.
 """
 
 import argparse
@@ -36,6 +37,9 @@ ADAPTER_RATES = ("1e-3", "3e-3", "1e-2")
 SEVERAL_SEEDS = ("goodvibe", "goodvibe-random-rows", "lora-r16")
 JUDGES = "panel,signals,flawfinder"
 AGAINST = ("none", "goodvibe-random-rows")
+RATE_KEY = "learning_rate="
+Method = tuple[str, tuple[str, ...]]
+"""A trainer's name and its keys, but for the learning rate."""
 
 
 def rates(words: argparse.Namespace) -> None:
@@ -133,10 +137,10 @@ def table(words: argparse.Namespace) -> None:
 
     found = store.read_results([words.folder])
     sys.stdout.write("\n".join(_rates_table(rows(found), _reading(found))) + "\n\n")
-    sys.stdout.write("\n".join(_differences(words.folder, *words.also)) + "\n")
+    sys.stdout.write("\n".join(_differences(_best(_read(words.rates)), words.folder, *words.also)) + "\n")
 
 
-def _differences(*folders: Path) -> list[str]:
+def _differences(best: dict[Method, str], *folders: Path) -> list[str]:
     """Return paired differences of the methods that all folders have, pooled over these, each judged by its own fit.
 
     A seed that several folders ran on the same tasks is one training done twice: over seeds its mean counts.
@@ -150,7 +154,7 @@ def _differences(*folders: Path) -> list[str]:
     shared = sorted(set(named[0]).intersection(*named[1:]))
     judges = _reading([one for found in named for one in found.values()])
     lines = ["| method | over | rate | n | difference [95%] | over seeds [95%] | of each |", "|" + " --- |" * 7]
-    for method, base in _against(shared):
+    for method, base in _against(shared, best):
         for judge, rate in [(judges[0], "valid"), *((judge, "secure") for judge in judges)]:
             sides = [(side(base, folder), side(method, folder)) for folder in folders]
             both = [answers(*pair, judge, rate) for pair in sides]
@@ -181,28 +185,49 @@ def _reading(results: Sequence[Any]) -> list[str]:
     return [name for name in names if all(labels(result, name, name == names[0]) for result in results)]
 
 
-def _against(methods: list[str]) -> Iterator[tuple[str, str]]:
+def _best(losses: dict[str, dict[str, float]]) -> dict[Method, str]:
+    """Return the learning rate of the lowest loss of every method in a rates file."""
+    found = {}
+    for spelled, tried in losses.items():
+        name, overrides = _split(spelled)
+        keys = tuple(f"{key.rpartition('.')[2]}={value}" for key, value in overrides.items())
+        found[name, keys] = min(tried, key=tried.__getitem__)
+    return found
+
+
+def _against(methods: list[str], best: dict[Method, str] | None = None) -> Iterator[tuple[str, str]]:
     """Yield every method with what it is held against: the base, and the random rows."""
     for place, base in enumerate(AGAINST):
         for method in methods:
             if method.partition("[")[0] not in AGAINST[: place + 1]:
-                yield from ((method, other) for other in _counterparts(base, method, methods))
+                yield from ((method, other) for other in _counterparts(base, method, methods, best or {}))
 
 
-def _counterparts(base: str, method: str, methods: list[str]) -> list[str]:
-    """Return the base with the method's own keys; else at its own learning rates, without the keys if need be."""
+def _counterparts(base: str, method: str, methods: list[str], best: dict[Method, str]) -> list[str]:
+    """Return the base with the method's own keys, or without them if need be, at the learning rate to compare with.
+
+    That is the base's best one for a method at its own best; else the method's own rate; else all that there are.
+    """
     _, bracket, keys = method.partition("[")
     same = f"{base}{bracket}{keys}"
-    if same in methods:
-        return [same]
-    found = {wanted: [one for one in methods if _without_rate(one) == _without_rate(wanted)] for wanted in (same, base)}
-    return found[same] or found[base]
+    like = [[one for one in methods if _without_rate(one) == _without_rate(wanted)] for wanted in (same, base)]
+    found = like[0] or like[1]
+    bests = [one for one in found if _is_at(best, one)]
+    if bests and _is_at(best, method):
+        return bests
+    return [same] if same in methods else found
 
 
-def _without_rate(method: str) -> tuple[str, list[str]]:
+def _without_rate(method: str) -> Method:
     """`goodvibe[top_k=10,learning_rate=3e-3]` as the trainer's name and its keys but the learning rate."""
     name, _, keys = method.rstrip("]").partition("[")
-    return name, [key for key in keys.split(",") if key and not key.startswith("learning_rate=")]
+    return name, tuple(key for key in keys.split(",") if key and not key.startswith(RATE_KEY))
+
+
+def _is_at(best: dict[Method, str], method: str) -> bool:
+    """Return whether the method is at its best learning rate."""
+    keys = method.rstrip("]").partition("[")[2].split(",")
+    return f"{RATE_KEY}{best.get(_without_rate(method))}" in keys
 
 
 def _rates_table(found: list[Any], judges: list[str]) -> list[str]:

@@ -75,3 +75,21 @@ def test_a_method_is_held_against_random_rows_at_their_own_learning_rate() -> No
     same = [*methods, f"{rows}[learning_rate=3e-3]"]
     against = [base for method, base in program("quality")._against(same) if method == "goodvibe[learning_rate=3e-3]"]
     assert against == ["none", f"{rows}[learning_rate=3e-3]"], "its own rate where that was trained too"
+
+
+def test_methods_at_their_best_learning_rates_are_held_against_one_another_and_others_at_the_same_rate() -> None:
+    quality, rows = program("quality"), "goodvibe-random-rows"
+    best = quality._best(quality._read(FOLDER / "measured" / "quality-cpp-rates.json"))
+    methods = [f"{rows}[learning_rate=1e-4]", f"{rows}[learning_rate=3e-3]", f"{rows}[top_k=10,learning_rate=3e-3]"]
+    methods += ["full[learning_rate=1e-4]", "goodvibe[learning_rate=1e-4]", "goodvibe[learning_rate=3e-3]"]
+    methods += ["goodvibe[top_k=10,learning_rate=3e-3]", "goodvibe[top_k=7,learning_rate=3e-3]"]
+    assert [pair for pair in quality._against(methods, best) if pair[1] != "none"] == [
+        ("full[learning_rate=1e-4]", f"{rows}[learning_rate=3e-3]"),
+        ("goodvibe[learning_rate=1e-4]", f"{rows}[learning_rate=1e-4]"),
+        ("goodvibe[learning_rate=3e-3]", f"{rows}[learning_rate=3e-3]"),
+        ("goodvibe[top_k=10,learning_rate=3e-3]", f"{rows}[top_k=10,learning_rate=3e-3]"),
+        ("goodvibe[top_k=7,learning_rate=3e-3]", f"{rows}[learning_rate=1e-4]"),
+        ("goodvibe[top_k=7,learning_rate=3e-3]", f"{rows}[learning_rate=3e-3]"),
+    ]
+    all_at_one = ["full[learning_rate=1e-4]", f"{rows}[learning_rate=1e-4]"]
+    assert list(quality._against(all_at_one, best)) == [tuple(all_at_one)]
