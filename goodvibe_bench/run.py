@@ -28,7 +28,7 @@ from goodvibe_bench.task import load as load_task
 from goodvibe_bench.task.load import crossing_twins
 from goodvibe_bench.trainer import reporting
 from goodvibe_bench.trainer.definition import ADAPTER, TrainerDefinition
-from goodvibe_bench.training import Trained, train
+from goodvibe_bench.training import Trained, check_dtype, train
 from goodvibe_bench.types import Completion, Language, Prompt, Record, Result, Task
 
 JUDGED_AT_ONCE = 64
@@ -46,6 +46,7 @@ def run(
     trainers = read_trainers(request.methods, request.overrides) if trainers is None else trainers
     request = generating.settle(request, show)
     generating.check(request, trainers)
+    check_dtype(request.dtype, trainers)
     utility.check(request, show)
     reporting.check(request.report_to)
     for folder in (request.output, request.scratch):
@@ -111,6 +112,7 @@ def train_only(request: Request, show: Show) -> list[Trained]:
     """
     trainers = read_trainers(request.methods, request.overrides)
     request = generating.settle_dtype(request, show)
+    check_dtype(request.dtype, trainers)
     check_model(request.model)
     reporting.check(request.report_to)
     store.writable(request.scratch)

@@ -44,6 +44,19 @@ class Trained:
         }
 
 
+def check_dtype(dtype: str, trainers: Sequence[catalog.Definition[TrainerDefinition]]) -> None:
+    """Raise UsageError where gradients would pass through a model in float16, whose loss nothing scales.
+
+    Full fine-tuning has float32 weights whatever the dtype.
+    """
+    through = [trainer.name for trainer in trainers if trainer.content.tuner.kind not in {"none", "full"}]
+    if dtype == "float16" and through:
+        raise UsageError(
+            f"--dtype float16 cannot train {', '.join(through)}: gradients pass through the model in float16, where "
+            "small ones become zero. Use --dtype bfloat16 or float32."
+        )
+
+
 def train(
     request: Request,
     base: types.Model,

@@ -228,6 +228,22 @@ def test_a_wrong_word_is_told_before_any_data_is_read(
         command(request_.model_copy(update=changes), Show(quiet=True))
 
 
+@pytest.mark.parametrize("command", [run, train_only])
+def test_a_training_through_a_model_in_float16_is_refused_before_any_data_is_read(
+    request_: Request, command: Any, monkeypatch: pytest.MonkeyPatch
+):
+    methods = ("none", "full", "goodvibe", "lora")
+    monkeypatch.setattr("goodvibe_bench.run.load_task", lambda *words, **more: pytest.fail("data was read"))
+    with pytest.raises(UsageError, match=r"float16 cannot train goodvibe, lora: .* --dtype bfloat16 or float32"):
+        command(request_.model_copy(update={"dtype": "float16", "methods": methods}), Show(quiet=True))
+
+
+def test_full_fine_tuning_of_a_model_in_float16_steps_weights_in_float32(tmp_path: Path):
+    (trained,) = train_only(short_request(tmp_path, {"dtype": "float16", "methods": ("full",)}), Show(quiet=True))
+    assert trained.report is not None
+    assert trained.report.details["loop"]["dtype"] == "float32"
+
+
 def test_every_judge_labels_every_sample_and_the_first_ones_verdict_counts(request_: Request, tmp_path: Path):
     (tmp_path / "strict.toml").write_text(JUDGE.replace('"strcpy"', '""'))  # every code contains the empty word
     both = (*request_.judges, str(tmp_path / "strict.toml"))
