@@ -54,7 +54,7 @@ def bench(
     """Measure judges on labelled code: the tasks' calibration parts and the labelled files in --data."""
     from goodvibe_bench.judging import bench as benching
     from goodvibe_bench.judging import bench_card
-    from goodvibe_bench.judging.data import chosen, labelled_sets
+    from goodvibe_bench.judging.data import chosen, labelled_sets, refuse_unknown_sets
     from goodvibe_bench.progress import Show
     from goodvibe_bench.result import store
 
@@ -67,6 +67,7 @@ def bench(
     benching.definitions(names)  # an unknown one is told before any data is read
     if data is not None and not data.exists():
         raise UsageError(f"--data {str(data)!r} does not exist. Give a file or a folder that does, or leave it out.")
+    refuse_unknown_sets(only, data, split(languages))
     states = {name: bench_card.state(name) for name in names} if save else {}
     if probes:
         store.writable(benching.SCRATCH)

@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -23,7 +24,8 @@ from goodvibe_bench.types import LANGUAGES, Labelled, Language, Pair
 
 Use = Literal["calibration", "transfer"]
 
-
+BUNDLED = "bundled-pairs"
+"""The set of the pairs of all hand-written tasks."""
 OURS = "Apache-2.0"
 """The licence of what was written for this project."""
 
@@ -145,16 +147,25 @@ def labelled_sets(
     """
     found: dict[str, LabelledSet] = {}
     _refuse_unknown("language", languages, LANGUAGES)
-    if tasks is None:
-        read = {name: catalog.read("tasks", name, TaskDefinition).content for name in catalog.names("tasks")}
-        tasks = [name for name, content in read.items() if content.language in languages]
-    task_sets = _task_sets(tasks, data, show)
+    task_sets = _task_sets(_tasks_of(languages) if tasks is None else tasks, data, show)
     for name, one in [*((one.name, one) for one in task_sets), *_file_sets(data, show, judges)]:
         key = one.name if one.name not in found else name
         found[key] = replace(one, name=key)
     if not found:
         raise UsageError("There is no labelled code at hand: give --data FOLDER.")
     return list(found.values())
+
+
+def refuse_unknown_sets(names: Sequence[str], data: Path | None, languages: Sequence[str] = LANGUAGES) -> None:
+    """Raise UsageError for a name that no set of `labelled_sets` can have; no row is read for that."""
+    _refuse_unknown("language", languages, LANGUAGES)
+    groups = [_group(name, catalog.read("tasks", name, TaskDefinition).content) for name in _tasks_of(languages)]
+    known = [*groups, *(f"{group}-raw" for group in groups if group != BUNDLED), "bundled-cases"]
+    with suppress(UsageError):  # no folder of local data
+        files = [name for _, name in _files(data_folder(data))]
+        known += map(_short, files)
+        names = [name for name in names if name not in files]  # of two files of one name the second has its path's
+    _refuse_unknown("set", names, list(dict.fromkeys(known)))
 
 
 def chosen(
@@ -186,6 +197,16 @@ def _refuse_unknown(kind: str, words: Sequence[str], valid: Sequence[str]) -> No
     for word in words:
         if word not in valid:
             raise UsageError(f"Unknown {kind} {word!r}. {nearest(word, list(valid))}")
+
+
+def _tasks_of(languages: Sequence[str]) -> list[str]:
+    read = {name: catalog.read("tasks", name, TaskDefinition).content for name in catalog.names("tasks")}
+    return [name for name, content in read.items() if content.language in languages]
+
+
+def _group(name: str, content: TaskDefinition) -> str:
+    """Return the name of the set that a task's pairs are in."""
+    return name.removesuffix(f"-{content.language}") if isinstance(content.source, HubSource) else BUNDLED
 
 
 def _some(one: LabelledSet, language: Language, limit: int | None) -> list[int]:
@@ -223,7 +244,7 @@ def _task_sets(names: Sequence[str], data: Path | None, show: Show) -> list[Labe
             lost.add(source)
             show.line(f"{source} is left out. {error}")
             continue
-        group = name.removesuffix(f"-{content.language}") if source else "bundled-pairs"
+        group = _group(name, content)
         pairs[group] += [pair for pair in rows.of("calibration") if not pair.flags]
         if source:
             pairs[f"{group}-raw"] += rows.of("calibration")
@@ -254,18 +275,33 @@ def _file_sets(data: Path | None, show: Show, judges: Sequence[str]) -> Iterator
     except UsageError:
         show.line("Transfer sets are left out: no folder of local data is given (--data FOLDER).")
         return
-    shares = _learned_shares(folder, judges)
-    sources = [catalog.read("tasks", name, TaskDefinition).content.source for name in catalog.names("tasks")]
-    hubs = [source for source in sources if isinstance(source, HubSource)]
-    for path in sorted(folder.rglob("*.jsonl")):
-        name = path.relative_to(folder).as_posix()
-        if any(Path(hub.local).parent in Path(name).parents[:-1] or hub.local == name for hub in hubs):
-            continue  # read as a task
-        one = _file_set(path, name, shares.get(path.resolve(), 0.0), {hub.dataset for hub in hubs}, show)
+    shares, trained = _learned_shares(folder, judges), {hub.dataset for hub in _hubs()}
+    for path, name in _files(folder):
+        one = _file_set(path, name, shares.get(path.resolve(), 0.0), trained, show)
         if one.rows:
             yield name, one
         else:
             show.line(f"{name} is left out: no labelled code that is no training data.")
+
+
+def _hubs() -> list[HubSource]:
+    sources = [catalog.read("tasks", name, TaskDefinition).content.source for name in catalog.names("tasks")]
+    return [source for source in sources if isinstance(source, HubSource)]
+
+
+def _files(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Yield the JSON Lines files of a data folder that are read as no task, each with its path below the folder."""
+    hubs = _hubs()
+    for path in sorted(folder.rglob("*.jsonl")):
+        name = path.relative_to(folder).as_posix()
+        if not any(Path(hub.local).parent in Path(name).parents[:-1] or hub.local == name for hub in hubs):
+            yield path, name
+
+
+def _short(name: str) -> str:
+    """Return the name of the set in the file of this path below the data folder."""
+    path = Path(name)
+    return path.parent.name if path.stem == "pairs" and "/" in name else name.removesuffix(".jsonl")
 
 
 def _learned_shares(folder: Path, judges: Sequence[str]) -> dict[Path, float]:
@@ -281,7 +317,7 @@ def _learned_shares(folder: Path, judges: Sequence[str]) -> dict[Path, float]:
 
 def _file_set(path: Path, name: str, share: float, trained: set[str], show: Show) -> LabelledSet:
     """Return what a file holds besides `share` of its commits and rows from the data sets `trained`."""
-    short = path.parent.name if path.stem == "pairs" and "/" in name else name.removesuffix(".jsonl")
+    short = _short(name)
     rows = list(_numbered(path)) if path.stat().st_size else []
     first = set(rows[0][1]) if rows else set[str]()
     paired = {"secure", "insecure"} <= first

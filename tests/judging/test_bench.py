@@ -388,3 +388,12 @@ def test_a_judge_that_fails_leaves_the_others_rows(tmp_path: Path, monkeypatch: 
     assert isinstance(error, RuntimeError)
     assert isinstance(rows, list)
     assert rows[0].judge == "second"
+
+
+def test_an_unknown_set_is_told_before_any_data_is_read(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "own.jsonl").write_text("no JSON\n")
+    words = ("judge", "bench", "--judge", word_judge(tmp_path, "bad"), "--data", str(tmp_path / "data"))
+    code, out, err = call(*words, "--sets", "owm")
+    assert (code, out) == (2, "")
+    assert err == "goodvibe-bench: Unknown set 'owm'. Did you mean 'own'?\n"

@@ -7,7 +7,7 @@ import pytest
 from goodvibe_bench import catalog
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge.definition import Fit
-from goodvibe_bench.judging.data import LabelledSet, chosen, file_pairs, gather, labelled_sets
+from goodvibe_bench.judging.data import LabelledSet, chosen, file_pairs, gather, labelled_sets, refuse_unknown_sets
 from goodvibe_bench.progress import Show
 from goodvibe_bench.task.rows import DATA_VARIABLE, numbered_rows
 from goodvibe_bench.types import Labelled
@@ -149,6 +149,18 @@ def test_two_files_of_one_name_are_two_sets(tmp_path: Path) -> None:
     write(tmp_path / "a" / "pairs.jsonl", [pair_row(0)])
     write(tmp_path / "a.jsonl", [snippet(0)])
     assert sorted(sets_in(tmp_path)) == ["a", "a.jsonl"]
+
+
+def test_every_set_that_is_read_has_a_name_that_was_known_before(tmp_path: Path, heard: Heard) -> None:
+    write(tmp_path / "a" / "pairs.jsonl", [pair_row(0)])
+    write(tmp_path / "a.jsonl", [snippet(0)])
+    write(tmp_path / "own.jsonl", [snippet(0)])
+    found = [one.name for one in labelled_sets(tmp_path, heard, tasks=("go",))]
+    refuse_unknown_sets([*found, "cybernative", "cybernative-raw"], tmp_path)
+    assert {"a", "a.jsonl", "own", "bundled-pairs", "bundled-cases"} <= set(found)
+    for word, near in (("owm", "'own'"), ("bundled-case", "'bundled-cases'"), ("zzz", "own")):
+        with pytest.raises(UsageError, match=rf"Unknown set '{word}'.*{near}"):
+            refuse_unknown_sets([word], tmp_path)
 
 
 @pytest.mark.parametrize(
