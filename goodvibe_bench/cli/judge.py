@@ -3,7 +3,6 @@
 import json
 import shlex
 import sys
-from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -53,7 +52,7 @@ def bench(
 ) -> None:
     """Measure judges on labelled code: the tasks' calibration parts and the labelled files in --data."""
     from goodvibe_bench.judging import bench as benching
-    from goodvibe_bench.judging import bench_card
+    from goodvibe_bench.judging import bench_card, bench_run
     from goodvibe_bench.judging.data import chosen, labelled_sets, refuse_unknown_sets
     from goodvibe_bench.progress import Show
     from goodvibe_bench.result import store
@@ -73,50 +72,19 @@ def bench(
         store.writable(benching.SCRATCH)
     with Show(quiet=quiet) as show:
         at_hand = chosen(labelled_sets(data, show, names, languages=split(languages)), languages=split(languages))
-        by_judge, probed, failed = _measured(
-            names, chosen(at_hand, only, limit=limit), at_hand if probes else None, states, show
+        sets_asked = chosen(at_hand, only, limit=limit)
+        found = bench_run.measured(
+            names, sets_asked, show, probed=at_hand if probes else None, states=states, warn=_warn
         )
-    rows = [row for name in names for row in by_judge.get(name, [])]
-    plain = {name: probed[name].model_dump(mode="json") for name in names if name in probed}
-    _print_bench(rows, plain, probed, as_json)
-    if failed:
-        raise failed[0]
-
-
-def _measured(
-    names: Sequence[str], sets: list[Any], at_hand: list[Any] | None, states: dict[str, str], show: Any
-) -> tuple[dict[str, Any], dict[str, Any], list[Exception]]:
-    """Return rows and probes (of `at_hand`) by judge, and what failed; each card is saved when its judge is done.
-
-    `states` are those of the cards to save to, none where none is.
-    """
-    from goodvibe_bench.judging import bench as benching
-    from goodvibe_bench.judging import bench_card
-
-    by_judge: dict[str, Any] = {}
-    probed: dict[str, Any] = {}
-    failed: list[Exception] = []
-    for name, measured in benching.each(names, sets, show):
-        try:
-            if isinstance(measured, Exception):
-                raise measured
-            by_judge[name] = measured
-            if states:
-                _warn(bench_card.dropped(name, measured))
-                bench_card.save(name, measured, of=states[name])
-            if at_hand is not None:
-                probed[name] = benching.probe(name, at_hand, show)
-            if states and at_hand is not None:
-                bench_card.save(name, measured, probed[name], states[name])
-        except Exception as error:  # noqa: BLE001 - raised when the others are printed
-            failed.append(error)
-            _warn(f"judge {name} failed: {error}")
-    return by_judge, probed, failed
+    rows = [row for name in names for row in found.rows.get(name, [])]
+    plain = {name: found.probes[name].model_dump(mode="json") for name in names if name in found.probes}
+    _print_bench(rows, plain, found.probes, as_json)
+    if found.failed:
+        raise found.failed[0]
 
 
 def _warn(words: str) -> None:
-    if words:
-        sys.stderr.write(printable_lines(f"goodvibe-bench: warning: {words}") + "\n")
+    sys.stderr.write(printable_lines(f"goodvibe-bench: warning: {words}") + "\n")
 
 
 def _print_bench(rows: list[Any], plain: dict[str, Any], probed: dict[str, Any], as_json: bool) -> None:
