@@ -7,7 +7,7 @@ import hashlib
 import json
 import tomllib
 import typing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,6 +19,8 @@ from goodvibe_bench.errors import UsageError, nearest
 
 Kind = Literal["tasks", "judges", "trainers", "experiments"]
 T = TypeVar("T", bound=BaseModel)
+LONGEST_SHOWN = 40
+"""Characters of a value that a fault repeats; a longer one is not shown."""
 MOST_DOTS = 1000
 """Before the = of a line, in a file that is a definition: a key of more parts is nobody's."""
 
@@ -74,13 +76,21 @@ def words(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
 
 
-def parse(words: Any, content: type[T], where: str) -> T:
-    """Return `words` as a `content`. Raises one UsageError that names all faults, and the nearest valid keys."""
+def parse(words: Any, content: type[T], where: str, spelled: Callable[[str], str] = str) -> T:
+    """Return `words` as a `content`. Raises one UsageError that names all faults, and the nearest valid keys.
+
+    `spelled` returns how the user wrote a key such as "sampling.temperature": --temperature.
+    """
     try:
         return content.model_validate(words)
     except ValidationError as error:
-        faults = [_fault(fault, content) for fault in error.errors(include_url=False)]
-        raise UsageError("\n  ".join([f"{where}: {len(faults)} fault(s)", *faults])) from error
+        found = faults(error, content, spelled)
+        raise UsageError("\n  ".join([f"{where}: {len(found)} fault(s)", *found])) from error
+
+
+def faults(error: ValidationError, content: type[BaseModel], spelled: Callable[[str], str] = str) -> list[str]:
+    """Return what does not fit a `content`, each fault once: the key as it was `spelled`, why, and what stood there."""
+    return list(dict.fromkeys(_fault(fault, content, spelled) for fault in error.errors(include_url=False)))
 
 
 def digest(words: Any) -> str:
@@ -122,12 +132,28 @@ def _path(kind: Kind, name: str) -> Path:
     return root() / kind / (f"{name}/task.toml" if kind == "tasks" else f"{name}.toml")
 
 
-def _fault(fault: Any, content: type[BaseModel]) -> str:
+def _fault(fault: Any, content: type[BaseModel], spelled: Callable[[str], str]) -> str:
     place = [part for part in fault["loc"] if isinstance(part, str)]
-    key = ".".join(str(part) for part in fault["loc"])
+    key = ".".join(map(str, _written(content, fault["loc"])))
+    where = f"{spelled(key)}: " if key else ""
     if fault["type"] == "extra_forbidden":
-        return f"{key}: unknown key. {nearest(place[-1], list(_fields(content, place[:-1])))}"
-    return f"{key}: {fault['msg']}"
+        return f"{where}unknown key. {nearest(place[-1], list(_fields(content, place[:-1])))}"
+    given, why = fault["input"], fault["msg"].removeprefix("Value error, ").replace("a valid tuple", "a list")
+    seen = why.startswith("Input should") and isinstance(given, str | int | float)
+    return f"{where}{why}" + (f", not {given!r}" if seen and len(repr(given)) <= LONGEST_SHOWN else "")
+
+
+def _written(content: type[BaseModel], place: Sequence[str | int]) -> list[str | int]:
+    """Return the keys of `place` that a user writes: without the names of the members of tagged unions."""
+    kept: list[str | int] = []
+    found: Any = content
+    for part in place:
+        fields = found.model_fields if isinstance(found, type) and issubclass(found, BaseModel) else {}
+        member = fields[part].annotation if part in fields else _member(found, str(part))
+        if part in fields or member is found:
+            kept.append(part)
+        found = member
+    return kept
 
 
 def _fields(content: type[BaseModel], place: list[str]) -> list[str]:

@@ -155,8 +155,8 @@ def _overridden(
     try:
         content = trainer.content.with_overrides(taken)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise UsageError(f"--set does not fit trainer {trainer.name!r}: {faults}") from error
+        faults = catalog.faults(error, TrainerDefinition, lambda key: f"--set {key}" if key in taken else key)
+        raise UsageError("\n  ".join([f"--set does not fit trainer {trainer.name!r}:", *faults])) from error
     taken = {key: content.spelled(key) for key in taken}
     words = ",".join(f"{key.removeprefix('tuner.').removeprefix('training.')}={value}" for key, value in taken.items())
     return replace(

@@ -71,6 +71,19 @@ def test_all_faults_of_a_file_come_together(tmp_path: Path) -> None:
         assert key in message
 
 
+def test_a_fault_is_told_by_the_key_as_it_is_written_with_what_stood_there(tmp_path: Path) -> None:
+    message = _fault(tmp_path, 'description = "x"\n[tuner]\nkind = "lora"\nrank = 0\nalhpa = 2\n[tuner.alpha]\nx=1\n')
+    lines = [line.strip() for line in message.splitlines()]
+    assert "tuner.rank: Input should be greater than or equal to 1, not 0" in lines
+    assert "tuner.alhpa: unknown key. Did you mean 'alpha'?" in lines
+    assert not [line for line in lines if "tuner.lora" in line]
+
+
+def test_a_fault_of_a_preset_is_told_by_its_key(tmp_path: Path) -> None:
+    message = _fault(tmp_path, 'description = "x"\n[tuner]\nkind = "lora"\n[presets.small]\nepochs = 0\n')
+    assert message.endswith("presets.small.epochs: Input should be greater than 0, not 0")
+
+
 def test_what_is_not_toml_is_refused(tmp_path: Path) -> None:
     assert "is not valid TOML" in _fault(tmp_path, "description = \n")
 

@@ -3,11 +3,22 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer.main
+from pydantic import BaseModel
 
 from goodvibe_bench import catalog
+from goodvibe_bench.cli import app
+from goodvibe_bench.cli.options import NAMED_OTHERWISE, option_of
+from goodvibe_bench.experiment import grid
+from goodvibe_bench.generator.sampling import Sampling
+from goodvibe_bench.generator.server import Server
+from goodvibe_bench.plan import Workload
+from goodvibe_bench.request import Request
 from goodvibe_bench.result import store
+from goodvibe_bench.result.check import Limits
 from goodvibe_bench.types import Outcome
 from tests.conftest import Call
 from tests.result.builders import outcomes, result, two_judges, with_other
@@ -89,6 +100,49 @@ def test_an_unknown_backend_is_refused(call: Call) -> None:
 @pytest.mark.parametrize("limit", ["0", "-1"])
 def test_a_limit_below_one_is_refused(call: Call, limit: str) -> None:
     _refused(call("run", "--model", "smollm2-135m", "--limit", limit), "limit", "greater than or equal to 1")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run", "--temperature", "-1"), "--temperature: Input should be greater than or equal to 0, not -1.0"),
+        (("run", "--n-samples", "0"), "--n-samples: Input should be greater than or equal to 1, not 0"),
+        (("run", "--seed", "-1"), "--seed: Input should be greater than or equal to 0, not -1"),
+        (("run", "--judge-backend", "vlm"), "--judge-backend: Input should be 'transformers' or 'vllm', not 'vlm'"),
+        (("run", "--base-url", "http://h", "--timeout", "0"), "--timeout: Input should be greater than 0, not 0.0"),
+        (("run", "--model_args", "seed=x,max_num_seqs=0"), "--model_args max_num_seqs: Input should be greater"),
+        (("run", "--model_args", "seed=x,max_num_seqs=0"), "--model_args seed: Input should be a valid integer"),
+        (("run", "--method", "goodvibe", "--set", "training.epochs=-1"), "--set training.epochs: Input should be"),
+        (("plan", "--micro-batch", "0"), "--micro-batch: Input should be greater than or equal to 1, not 0"),
+        (("experiment", "table1", "--plan", "--batch-size", "0"), "--batch-size: Input should be greater"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_told_by_the_option_that_said_it(
+    call: Call, words: tuple[str, ...], said: str
+) -> None:
+    _refused(call(*words, "--model", "smollm2-135m"), f"\n  {said}")
+
+
+@pytest.mark.parametrize(
+    ("command", "contents"),
+    [
+        ("run", (Request, Sampling, Server)),
+        ("train", (Request,)),
+        ("experiment", (Request, grid.Changes)),
+        ("plan", (Workload,)),
+        ("check", (Limits,)),
+    ],
+)
+def test_every_field_that_a_command_gives_has_an_option_of_the_name_that_is_told(
+    command: str, contents: tuple[type[BaseModel], ...]
+) -> None:
+    parameters: Any = typer.main.get_command(app).commands[command].params  # type: ignore[attr-defined]
+    options = {name for parameter in parameters for name in parameter.opts}
+    names = {parameter.name for parameter in parameters}
+    fields = {field for content in contents for field in content.model_fields}
+    given = {field for field in fields if {field, NAMED_OTHERWISE.get(field)} & names}
+    assert len(given) > 5
+    assert {option_of(field) for field in given} <= options
 
 
 def test_no_names_at_all_are_refused(call: Call) -> None:

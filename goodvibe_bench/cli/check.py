@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from goodvibe_bench.cli.options import AsJson
+from goodvibe_bench.cli.options import AsJson, parse
 from goodvibe_bench.cli.printing import print_table, say
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.untrusted import printable_lines
@@ -45,7 +45,6 @@ def check(
 ) -> None:
     """Exit 0 where a drop of the secure rate by more than the margin is ruled out, 3 where it is proven, else 4."""
     words = dict(locals())
-    from goodvibe_bench import catalog
     from goodvibe_bench.result import check as checking
     from goodvibe_bench.result import gate_files
     from goodvibe_bench.result.compare import side
@@ -56,7 +55,7 @@ def check(
         "on_inconclusive": on_inconclusive.value,
     }
     asked = {key: value for key, value in words.items() if key in checking.Limits.model_fields}
-    limits = catalog.parse(asked, checking.Limits, "check")
+    limits = parse(asked, checking.Limits, "check")
     before, after = side(baseline, results), side(result, results)
     found = checking.check(before, after, limits)
     texts = [(junit, gate_files.junit(found)), (sarif, gate_files.sarif(found, list(after.results.values())))]

@@ -57,6 +57,7 @@ from goodvibe_bench.cli.options import (
     WithQuality,
     calm_libraries,
     pairs_of,
+    parse,
     request_from,
     split,
 )
@@ -191,11 +192,10 @@ def plan(
 ) -> None:
     """Tell parameters, FLOPs and memory before a run, without any weights."""
     words = {key: value for key, value in locals().items() if key not in {"model", "method", "overrides", "as_json"}}
-    from goodvibe_bench import catalog
     from goodvibe_bench import plan as planning
     from goodvibe_bench.run import read_trainers
 
-    work = catalog.parse(words, planning.Workload, "plan")
+    work = parse(words, planning.Workload, "plan")
     changed = planning.changes(pairs_of(overrides))
     calm_libraries()
     plans, notes = planning.plan(model, split(method), work, read_trainers(split(method), changed))

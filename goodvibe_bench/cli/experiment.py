@@ -26,6 +26,7 @@ from goodvibe_bench.cli.options import (
     Uncalibrated,
     UtilityLimit,
     calm_libraries,
+    parse,
     split,
 )
 from goodvibe_bench.cli.options import model_args as model_args_of
@@ -104,9 +105,7 @@ def experiment(
 
 
 def _grid(words: dict[str, Any]) -> Any:
-    from goodvibe_bench import catalog
     from goodvibe_bench.experiment import grid
-    from goodvibe_bench.generator.sampling import Sampling
     from goodvibe_bench.request import Request
 
     names = {"models": "model", "methods": "method", "tasks": "tasks", "utility": "utility"}
@@ -115,14 +114,15 @@ def _grid(words: dict[str, Any]) -> Any:
     shared = {key: words[key] for key in Request.model_fields if key in words}
     shared = {key: value for key, value in shared.items() if key not in {"model", "tasks", "seed", "utility", "engine"}}
     shared |= {"judges": split(words["judge"])}
-    shared |= {"sampling": Sampling(max_new_tokens=words["max_new_tokens"], batch_size=words["batch_size"])}
-    shared |= _of_model(words["model_args"])
+    shared |= {"sampling": {key: words[key] for key in ("max_new_tokens", "batch_size")}}
+    of_model = _of_model(words["model_args"])
+    shared |= of_model
     if words["quality"] is None:
         del shared["quality"]
     else:
         shared["quality"] = words["quality"].value
-    catalog.parse(shared | {"model": "x", "methods": ("none",)}, Request, "experiment")
-    return grid.make(words["name"], catalog.parse(changes | {"seeds": seeds}, grid.Changes, "experiment"), shared)
+    parse(shared | {"model": "x", "methods": ("none",)}, Request, "experiment", of_model)
+    return grid.make(words["name"], parse(changes | {"seeds": seeds}, grid.Changes, "experiment"), shared)
 
 
 def _of_model(text: str | None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Options that several commands share, and words of the command line turned into a request. It prints nothing."""
 
 import os
+from collections.abc import Collection
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -91,6 +92,16 @@ ReportTo = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 
 
+NAMED_OTHERWISE = {
+    "attempts": "n_samples",
+    "judges": "judge",
+    "methods": "method",
+    "models": "model",
+    "overrides": "set",
+    "seeds": "seed",
+    "timeout_seconds": "timeout",
+}
+"""Fields, and the options of other names that give them."""
 OF_MODEL = ("dtype", "revision", "trust_remote_code", "seed")
 """What --model_args may also say, as in lm-eval; each has an option of its own too."""
 
@@ -104,7 +115,6 @@ def split(words: str) -> tuple[str, ...]:
 
 def request_from(words: dict[str, Any]) -> Any:
     """Return the words of a command as a Request. Raises UsageError for all that does not fit."""
-    from goodvibe_bench import catalog
     from goodvibe_bench.generator.sampling import Sampling
     from goodvibe_bench.generator.server import Server
     from goodvibe_bench.run import Request
@@ -113,15 +123,34 @@ def request_from(words: dict[str, Any]) -> Any:
     named |= {"judges": split(words["judge"])} if "judge" in words else {}
     named |= {"overrides": pairs_of(words["overrides"]), "quality": words["quality"].value}
     named |= {"utility": split(words["utility"]) if words["utility"] else ()} if "utility" in words else {}
-    if words.get("model_args"):
-        named |= model_args(words["model_args"])
+    of_model = model_args(words["model_args"]) if words.get("model_args") else {}
+    named |= of_model
     if words.get("base_url") is not None:
         named["server"] = {key: value for key, value in words.items() if key in Server.model_fields}
     sampling = {"attempts": words.get("n_samples", 1)}
     sampling |= {key: value for key, value in words.items() if key in Sampling.model_fields}
     same = {key: value for key, value in words.items() if key in Request.model_fields}
     sampling |= {"seed": named["seed"]} if "seed" in named else {}
-    return catalog.parse(same | named | {"sampling": sampling}, Request, "run")
+    return parse(same | named | {"sampling": sampling}, Request, "run", of_model)
+
+
+def parse(words: dict[str, Any], content: Any, command: str, of_model: Collection[str] = ()) -> Any:
+    """Return the words of a command as a `content`; the fields `of_model` are of --model_args.
+
+    Raises UsageError for all that does not fit, under the options that said it.
+    """
+    from goodvibe_bench import catalog
+
+    def spelled(key: str) -> str:
+        *place, name = [part for part in key.split(".") if not part.isdigit()]
+        return f"--model_args {name}" if {name, *place} & set(of_model) else option_of(name)
+
+    return catalog.parse(words, content, command, spelled)
+
+
+def option_of(field: str) -> str:
+    """Return the option that gives a field, such as --n-samples for attempts."""
+    return f"--{NAMED_OTHERWISE.get(field, field).replace('_', '-')}"
 
 
 def model_args(text: str) -> dict[str, Any]:

@@ -4,8 +4,9 @@ import tomllib
 from decimal import Decimal
 from typing import Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import ValidationError, model_validator
 
+from goodvibe_bench import catalog
 from goodvibe_bench.objective.training import Training
 from goodvibe_bench.tuner.spec import TunerSpec
 from goodvibe_bench.types import Noun
@@ -109,5 +110,9 @@ class TrainerDefinition(Noun):
     @model_validator(mode="after")
     def _presets_are_valid(self) -> Self:
         for model in self.presets:
-            self.training_for(model)
+            try:
+                self.training_for(model)
+            except ValidationError as error:
+                faults = catalog.faults(error, Training, lambda key, model=model: f"presets.{model}.{key}")
+                raise ValueError("; ".join(faults)) from error
         return self

@@ -377,8 +377,8 @@ def test_a_refused_key_is_exit_2_and_is_written_nowhere(serve: Serve, call: Call
         (("--method", "none,lora"), "--backend openai has no weights that lora could train. Use --method none"),
         (("--backend", "transformers"), "--base_url is for --backend openai"),
         (("--base_url", "localhost:8000"), "no address of a server"),
-        (("--concurrency", "0"), "server.concurrency"),
-        (("--timeout", "0"), "server.timeout_seconds"),
+        (("--concurrency", "0"), "--concurrency: Input should be greater"),
+        (("--timeout", "0"), "--timeout: Input should be greater"),
     ],
 )
 def test_what_does_not_fit_is_refused_before_anything_starts(
