@@ -10,10 +10,13 @@ class RunError(Exception):
 
 
 def nearest(word: str, valid: list[str]) -> str:
-    """Return " Did you mean 'x'?" for the nearest valid name, or the list of valid names."""
+    """Return "Did you mean 'x'?" for the nearest valid name, or the list of valid names."""
+    return close(word, valid) or (f"Valid: {', '.join(sorted(valid))}." if valid else "There is none.")
+
+
+def close(word: str, valid: list[str]) -> str:
+    """Return "Did you mean 'x'?" for the nearest valid name, nothing where none is near."""
     import difflib
 
-    close = difflib.get_close_matches(word, valid, n=1, cutoff=0.5)
-    if close:
-        return f"Did you mean {close[0]!r}?"
-    return f"Valid: {', '.join(sorted(valid))}." if valid else "There is none."
+    found = difflib.get_close_matches(word, valid, n=1, cutoff=0.5)
+    return f"Did you mean {found[0]!r}?" if found else ""

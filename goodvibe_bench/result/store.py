@@ -17,12 +17,13 @@ from pydantic import BaseModel, ValidationError
 
 from goodvibe_bench import catalog
 from goodvibe_bench.disk import write_text
-from goodvibe_bench.errors import UsageError
+from goodvibe_bench.errors import UsageError, close
 from goodvibe_bench.result import instrument
 from goodvibe_bench.result.score import SCHEMA_VERSION
 from goodvibe_bench.types import Result
 
 T = TypeVar("T", bound=BaseModel)
+GIVE = "Give a file that `goodvibe-bench run` or `goodvibe-bench score` wrote, by default results/NAME.json."
 LONGEST_NAME = 180
 """Letters; file systems take 255 bytes, and endings, digests and marks of unfinished files come on top."""
 
@@ -65,7 +66,10 @@ def read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise UsageError(f"Result {str(path)!r} cannot be read: {error.strerror}.") from error
+        near = close(str(path), [str(one) for one in sorted(path.parent.glob("*.json"))])
+        raise UsageError(
+            " ".join(filter(None, [f"Result {str(path)!r} cannot be read: {error.strerror}.", near, GIVE]))
+        ) from error
 
 
 def parse_result(content: bytes, path: Path) -> Result:
@@ -75,18 +79,28 @@ def parse_result(content: bytes, path: Path) -> Result:
     except ValidationError as error:
         version = _schema_version(content)
         if isinstance(version, int) and version != SCHEMA_VERSION:
-            raise UsageError(f"{path} has schema version {version}; this release reads {SCHEMA_VERSION}.") from error
+            raise UsageError(_of_another_release(path, version)) from error
         fault = error.errors(include_url=False)[0]
         place = ".".join(map(str, fault["loc"])) or "file"
-        raise UsageError(f"{path} is no goodvibe-bench result ({place}: {fault['msg']}).") from error
+        raise UsageError(
+            f"{path} is no goodvibe-bench result ({place}: {fault['msg']}). {GIVE} In a folder of results, move this "
+            "file elsewhere."
+        ) from error
     if result.schema_version != SCHEMA_VERSION:
-        raise UsageError(f"{path} has schema version {result.schema_version}; this release reads {SCHEMA_VERSION}.")
+        raise UsageError(_of_another_release(path, result.schema_version))
     if not _whole(result):
         raise UsageError(
             f"{path} is no whole goodvibe-bench result: samples, their outcomes, its judge or its calibration are "
-            "missing or damaged."
+            "missing or damaged. Make it anew with `goodvibe-bench run`."
         )
     return result
+
+
+def _of_another_release(path: Path, schema: int) -> str:
+    return (
+        f"{path} has schema version {schema}; this release reads {SCHEMA_VERSION}. Make it anew with `goodvibe-bench "
+        "run`, or read it with the release that wrote it."
+    )
 
 
 def _whole(result: Result) -> bool:

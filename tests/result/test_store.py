@@ -11,6 +11,7 @@ from goodvibe_bench import disk
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.result import store
 from goodvibe_bench.types import Completion, Outcome
+from tests.conftest import Call
 from tests.result.builders import outcomes, result, two_judges, with_other
 
 ONE, TWO = (Completion(prompt_id=name, text="ä\n\u2028", stop="end", tokens=1, seconds=0.5) for name in "ab")
@@ -161,4 +162,33 @@ def test_a_result_that_cannot_be_recomputed_is_refused(tmp_path: Path, change: d
     body = result(outcomes(secure=1)).model_dump(mode="json") | change
     (tmp_path / "r.json").write_text(json.dumps(body))
     with pytest.raises(UsageError, match=words):
+        store.read_result(tmp_path / "r.json")
+
+
+def test_a_result_that_is_not_there_is_told_with_the_nearest_file_and_what_to_give(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "results").mkdir()
+    store.write_result(result(outcomes(secure=2)), tmp_path / "results" / "tiny-none.json")
+    code, out, err = call("reproduce", "results/tiny-non.json")
+    assert (code, out) == (2, "")
+    assert "'results/tiny-non.json' cannot be read" in err
+    assert "Did you mean 'results/tiny-none.json'? Give a file that `goodvibe-bench run`" in err
+    code, _, err = call("reproduce", "nosuch")
+    assert code == 2
+    assert "No such file or directory. Give a file that `goodvibe-bench run`" in err
+
+
+@pytest.mark.parametrize("command", ["leaderboard", "reproduce", "report"])
+def test_a_file_that_is_no_result_is_told_with_what_to_give(call: Call, tmp_path: Path, command: str) -> None:
+    (tmp_path / "other.json").write_text("{}")
+    code, out, err = call(command, "other.json")
+    assert (code, out) == (2, "")
+    assert "other.json is no goodvibe-bench result" in err
+    assert "Give a file that `goodvibe-bench run` or `goodvibe-bench score` wrote" in err
+    assert "move this file elsewhere" in err
+
+
+def test_a_result_of_another_release_is_told_how_to_get_one_of_this(tmp_path: Path) -> None:
+    body = result(outcomes(secure=1)).model_dump(mode="json") | {"schema_version": 99}
+    (tmp_path / "r.json").write_text(json.dumps(body))
+    with pytest.raises(UsageError, match="Make it anew with `goodvibe-bench run`"):
         store.read_result(tmp_path / "r.json")
