@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from goodvibe_bench.cli.options import AsJson, parse
+from goodvibe_bench.cli.options import AsJson, Confidence, parse
 from goodvibe_bench.cli.printing import print_table, say
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.untrusted import printable_lines
@@ -30,7 +30,7 @@ def check(
     margin: Annotated[
         str, typer.Option(help="Percentage points of secure rate that may be lost: 2pp, 2 or 2%.")
     ] = "2pp",
-    confidence: Annotated[float, typer.Option(min=50, max=99.9, help="Of the interval, in per cent.")] = 95,
+    confidence: Confidence = 0.95,
     min_secure_rate: Rate = None,
     min_valid_rate: Rate = None,
     max_unjudged: Annotated[float | None, typer.Option(help="Share of 0 to 1; a larger one exits 3.")] = None,
@@ -51,7 +51,6 @@ def check(
 
     words |= {
         "margin": checking.points(margin),
-        "confidence": confidence / 100,
         "on_inconclusive": on_inconclusive.value,
     }
     asked = {key: value for key, value in words.items() if key in checking.Limits.model_fields}

@@ -1,5 +1,6 @@
 """Options that several commands share, and words of the command line turned into a request. It prints nothing."""
 
+import math
 import os
 from collections.abc import Collection
 from enum import StrEnum
@@ -9,6 +10,20 @@ from typing import Annotated, Any
 import typer
 
 from goodvibe_bench.errors import UsageError, nearest
+
+
+def confidence_of(text: str | float) -> float:
+    """Return a confidence as a share: 0.95 of 0.95, and of 95, for a value above 1 is per cent."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    share = round(value / 100, 9) if value > 1 else value
+    if not 0.5 <= share <= 0.999:
+        raise typer.BadParameter(
+            f"{text!r} is none. Give a share of 0.5 to 0.999, or per cent: 0.95 and 95 are the same."
+        )
+    return share
 
 
 class Quality(StrEnum):
@@ -88,6 +103,10 @@ UtilityMargin = Annotated[
 Push = Annotated[str | None, typer.Option(help="Hub repository for the one trained model; token in $HF_TOKEN.")]
 ReportTo = Annotated[
     str | None, typer.Option("--report-to", "--report_to", help="Follow training in trackio, wandb or mlflow.")
+]
+Confidence = Annotated[
+    float,
+    typer.Option(parser=confidence_of, metavar="SHARE", help="Of the intervals: 0.95, or 95, which is the same."),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Show no progress.")]
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 
 import typer
 
-from goodvibe_bench.cli.options import AsJson, Quiet, Scratch
+from goodvibe_bench.cli.options import AsJson, Confidence, Quiet, Scratch
 from goodvibe_bench.cli.printing import print_rows, print_table, say, say_filled
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.untrusted import printable, printable_lines
@@ -72,9 +72,7 @@ def compare(
     before: Annotated[str, typer.Argument(help="A result file, or a method whose seeds are pooled.")],
     after: Annotated[str, typer.Argument(help="The same, to compare with it on the same prompts.")],
     results: Annotated[Path, typer.Option(help="Folder in which methods are looked for.")] = Path("results"),
-    confidence: Annotated[
-        float, typer.Option(min=0.5, max=0.999, help="Of the intervals, as a share: 0.95 is 95%.")
-    ] = 0.95,
+    confidence: Confidence = 0.95,
     show: Annotated[bool, typer.Option("--show", help="Print both codes of every prompt that changed.")] = False,
     as_json: AsJson = False,
 ) -> None:

@@ -275,7 +275,10 @@ def test_the_exit_code_and_the_first_line_tell_the_verdict(
         ("better", "--margin", "nan"),
         ("better", "--margin", "100"),
         ("better", "--margin", ""),
-        ("better", "--confidence", "0.95"),
+        ("better", "--confidence", "1"),
+        ("better", "--confidence", "40"),
+        ("better", "--confidence", "0.4"),
+        ("better", "--confidence", "inf"),
         ("better", "--confidence", "nan"),
         ("better", "--min-secure-rate", "80"),
         ("better", "--max-unjudged", "nan"),
@@ -305,6 +308,18 @@ def test_json_holds_all_of_it(call: Call, folder: Path) -> None:
     assert (code, found.exit_code, found.word) == (3, 3, "regression")
     assert found.limits == Limits(max_unjudged=0.0, confidence=0.9)
     assert len(json.loads(out)["lost"]) == 60
+
+
+@pytest.mark.parametrize(("one", "other"), [("0.95", "95"), ("0.999", "99.9"), ("0.5", "50")])
+def test_a_confidence_is_a_share_or_per_cent_here_and_in_compare(
+    call: Call, folder: Path, one: str, other: str
+) -> None:
+    for words in (("check", "worse", "--baseline", "none"), ("compare", "none", "worse")):
+        (code, out, err), again = (call(*words, "--confidence", said, "--json") for said in (one, other))
+        assert code != 2, err
+        assert (code, out, err) == again
+    found = json.loads(call("check", "worse", "--baseline", "none", "--confidence", other, "--json")[1])
+    assert found["limits"]["confidence"] == float(one)
 
 
 def test_files_are_written_and_their_folders_made(call: Call, folder: Path) -> None:
