@@ -63,17 +63,29 @@ def read(kind: Kind, name: str, content: type[T]) -> Definition[T]:
 
 def words(path: Path) -> dict[str, Any]:
     """Return what a TOML file says. Raises UsageError when it cannot be read or is no TOML."""
+    return _words(path, "TOML", _toml)
+
+
+def json_words(path: Path) -> Any:
+    """Return what a file of one JSON text says. Raises UsageError when it cannot be read or is no JSON."""
+    return _words(path, "JSON", json.loads)
+
+
+def _words(path: Path, kind: str, meaning: Callable[[str], Any]) -> Any:
     try:
-        text = path.read_text(encoding="utf-8")
-        if any(line.partition("=")[0].count(".") > MOST_DOTS for line in text.splitlines()):
-            raise RecursionError  # tomllib takes memory by the square of a key's parts
-        return tomllib.loads(text)
+        return meaning(path.read_text(encoding="utf-8"))
     except RecursionError as error:
         raise UsageError(f"{path} is nested too deeply.") from error
-    except ValueError as error:  # TOMLDecodeError, bytes that are no UTF-8, a number of thousands of digits
-        raise UsageError(f"{path} is not valid TOML: {error}") from error
+    except ValueError as error:  # wrong syntax, bytes that are no UTF-8, a number of thousands of digits
+        raise UsageError(f"{path} is not valid {kind}: {error}") from error
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+
+
+def _toml(text: str) -> dict[str, Any]:
+    if any(line.partition("=")[0].count(".") > MOST_DOTS for line in text.splitlines()):
+        raise RecursionError  # tomllib takes memory by the square of a key's parts
+    return tomllib.loads(text)
 
 
 def parse(words: Any, content: type[T], where: str, spelled: Callable[[str], str] = str) -> T:

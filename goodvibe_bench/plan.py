@@ -3,7 +3,6 @@
 It loads no weights and trains nothing; a model of models/*.json needs neither files nor hub.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -83,7 +82,7 @@ class Plan:
 def known() -> dict[str, Facts]:
     """Return the models of models/*.json by name."""
     paths = sorted((catalog.root() / "models").glob("*.json"))
-    return {path.stem: catalog.parse(json.loads(path.read_text()), Facts, str(path)) for path in paths}
+    return {path.stem: catalog.parse(catalog.json_words(path), Facts, str(path)) for path in paths}
 
 
 def find(name: str) -> Facts | None:

@@ -95,6 +95,17 @@ def test_what_is_not_utf_8_is_refused(tmp_path: Path) -> None:
         catalog.read("trainers", str(path), TrainerDefinition)
 
 
+def test_a_json_file_is_read_or_refused_as_a_toml_file_is(tmp_path: Path) -> None:
+    path = tmp_path / "mine.json"
+    path.write_text('{"a": [1]}')
+    assert catalog.json_words(path) == {"a": [1]}
+    path.write_text("{")
+    with pytest.raises(UsageError, match=r"mine\.json is not valid JSON"):
+        catalog.json_words(path)
+    with pytest.raises(UsageError, match=r"none\.json cannot be read"):
+        catalog.json_words(tmp_path / "none.json")
+
+
 def test_an_unknown_name_gives_the_nearest() -> None:
     with pytest.raises(UsageError, match=r"Unknown trainer 'goodvib'. Did you mean 'goodvibe'\?"):
         catalog.read("trainers", "goodvib", TrainerDefinition)

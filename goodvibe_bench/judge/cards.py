@@ -3,7 +3,6 @@
 It loads no model and judges nothing.
 """
 
-import json
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -77,7 +76,7 @@ def read_card(folder: Path) -> Card | None:
     path = folder / "card.json"
     if not path.is_file():
         return None
-    return catalog.parse(_json(path), Card, str(path))
+    return catalog.parse(catalog.json_words(path), Card, str(path))
 
 
 def weights_folder(definition: Definition) -> Path:
@@ -127,14 +126,3 @@ def _is_of(card: Card, definition: Definition, identity: str) -> bool:
         return card.identity == identity
     weights = digest_weights(weights_folder(definition))
     return (card.definition_digest, card.weights_digest) == (definition.digest, weights)
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except RecursionError as error:
-        raise UsageError(f"{path} is nested too deeply.") from error
-    except ValueError as error:
-        raise UsageError(f"{path} is not valid JSON: {error}") from error
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error

@@ -164,3 +164,20 @@ def test_of_a_base_model_that_is_no_folder_the_name_counts(tmp_path: Path) -> No
         path.write_text(f'description = "x"\n[judge]\nkind = "model"\nbase = "{base}"\n')
         found.add(cards.identity(_read(path), tmp_path / "hub"))
     assert len(found) == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"{", "is not valid JSON: Expecting property name"),
+        (b"\xff", "is not valid JSON: 'utf-8' codec"),
+        (b"9" * 5000, "is not valid JSON: Exceeds the limit"),
+        (b"[" * 100_000, "is nested too deeply."),
+    ],
+)
+def test_a_card_that_is_no_json_is_refused_with_its_path(tmp_path: Path, content: bytes, said: str) -> None:
+    path = tmp_path / "card.json"
+    path.write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        cards.read_card(tmp_path)
+    assert str(caught.value).startswith(f"{path} {said}")
