@@ -126,6 +126,15 @@ def test_the_judges_page_has_the_figures_of_the_cards():
         assert table in (ROOT / "docs" / "judges.md").read_text()
 
 
+def test_the_costs_that_the_readme_names_are_those_of_their_page():
+    section = README.partition("\n## What training costs\n")[2].partition("\n## ")[0]
+    named = re.findall(r"\d+\.\d+", section.replace("SmolLM2", ""))
+    page = (ROOT / "docs" / "costs.md").read_text()
+    assert len(named) >= 8
+    assert [number for number in named if not re.search(rf"(?<![\d.]){re.escape(number)}(?![\d])", page)] == []
+    assert "(docs/costs.md)" in section
+
+
 def test_no_placeholder_is_left():
     assert not re.search(r"@[A-Z_]+@|TODO|FIXME", "".join(PAGES.values()))
 
