@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from goodvibe_bench.metric import scaling as scalings
-from goodvibe_bench.metric.rate import rate, wilson
+from goodvibe_bench.metric.rate import rate, variance_ratio, wilson
 from goodvibe_bench.metric.student import quantile
 from goodvibe_bench.types import Calibration, Estimate, Language
 
@@ -163,10 +163,9 @@ def _rate(called: np.ndarray, weights: np.ndarray, families: np.ndarray) -> Esti
 def _effective(called: np.ndarray, weights: np.ndarray, families: np.ndarray) -> int:
     """Return how many independent labels tell as much as these [n], rounded down, 1 or more.
 
-    (sum w)^2 / sum w^2 (Kish) over the design effect of families: the variance of the weighted share with whole
-    families as draws, over that with single labels as draws (1 or more; the largest it can be where all calls are
-    equal, for then it cannot be seen). Few families leave that effect uncertain: n times (z / t)^2 has Wilson's
-    interval be the one with Student's t, of as many degrees of freedom as equal families would have, less one.
+    (sum w)^2 / sum w^2 (Kish) over the design effect of families (`variance_ratio`) of the weighted share. Few of them
+    leave that effect uncertain: n times (z / t)^2 has Wilson's interval be the one with Student's t, of as many degrees
+    of freedom as equal families would have, less one.
     """
     kish, count = float(weights.sum() ** 2 / (weights**2).sum()), int(families.max()) + 1
     present = np.unique(families)
@@ -176,10 +175,8 @@ def _effective(called: np.ndarray, weights: np.ndarray, families: np.ndarray) ->
     largest = float((masses**2).sum() / (weights**2).sum())
     gaps = weights * (called - weights[called].sum() / weights.sum())
     single = len(called) / (len(called) - 1) * float((gaps**2).sum())
-    effect = largest
-    if single > 0 and len(present) > 1:
-        whole = len(present) / (len(present) - 1) * float((np.bincount(families, gaps, count) ** 2).sum())
-        effect = max(1.0, whole / single)
+    whole = float((np.bincount(families, gaps, count) ** 2).sum())
+    effect = variance_ratio(whole, len(present), single, largest)
     freedom = float(masses.sum() ** 2 / (masses**2).sum()) - 1
     if freedom <= 0:
         return 1

@@ -82,10 +82,19 @@ def _effect(hits: Sequence[int], sizes: Sequence[int]) -> float:
         return 1.0
     value, largest = sum(hits) / n, sum(size**2 for size in sizes) / n
     alone = n * n / (n - 1) * value * (1 - value)
+    whole = sum((one - value * size) ** 2 for one, size in zip(hits, sizes, strict=True))
+    return variance_ratio(whole, families, alone, largest)
+
+
+def variance_ratio(whole: float, families: int, alone: float, largest: float) -> float:
+    """Return a design effect, 1 or more: a share's variance with families as draws over that with single samples.
+
+    `whole` is the sum over families of their squared distances from the share (weights may be in them), `alone` the
+    variance with single samples. `largest` is returned where it cannot be seen: one family, or no variance.
+    """
     if families == 1 or alone <= 0:
         return largest
-    residuals = sum((one - value * size) ** 2 for one, size in zip(hits, sizes, strict=True))
-    return max(1.0, families / (families - 1) * residuals / alone)
+    return max(1.0, families / (families - 1) * whole / alone)
 
 
 def wilson(hits: float, n: float, critical: float) -> tuple[float, float]:

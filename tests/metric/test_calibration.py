@@ -14,8 +14,9 @@ from goodvibe_bench.metric.calibration import (
     expected_calibration_error,
     strict_threshold,
 )
-from goodvibe_bench.metric.rate import rate
+from goodvibe_bench.metric.rate import design_effect, rate, variance_ratio
 from goodvibe_bench.metric.scaling import apply, fit_isotonic
+from goodvibe_bench.metric.student import quantile
 from goodvibe_bench.types import Calibration
 
 LABELS = [0, 0, 0, 0, 1, 1, 1, 1]
@@ -255,3 +256,21 @@ def test_calls_that_never_differ_count_once_a_family() -> None:
 
 def test_one_family_says_next_to_nothing() -> None:
     assert _rate(np.array([True, False, True]), np.ones(3), np.zeros(3, dtype=int)).n == 1
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.5, 1.0])
+def test_labels_of_equal_weight_have_the_design_effect_of_plain_rates(share: float) -> None:
+    draw = np.random.default_rng(3)
+    families = np.sort(draw.integers(0, 30, 120))
+    calls = draw.random(30)[families] * 0.7 + draw.random(120) * 0.3 < share
+    sizes, hits = np.bincount(families), np.bincount(families, calls)
+    effect = design_effect((int(hit), int(size)) for hit, size in zip(hits, sizes, strict=True) if size)
+    assert effect > 1
+    freedom = 120**2 / (sizes**2).sum() - 1
+    expected = int(120 / effect * (1.959963985 / quantile(float(freedom), 0.975)) ** 2)
+    assert _rate(calls, np.ones(120), families).n == expected
+
+
+def test_a_variance_ratio_is_the_largest_where_it_cannot_be_seen_and_never_below_one() -> None:
+    assert [variance_ratio(6.0, *words, largest=4.0) for words in ((1, 2.0), (3, 0.0))] == [4.0, 4.0]
+    assert [variance_ratio(whole, 3, 4.5, largest=4.0) for whole in (6.0, 1.0)] == [2.0, 1.0]
