@@ -6,18 +6,17 @@ alone. It is no formatter: lines stay where they are but at opening braces.
 
 import re
 
-_WORDS = (
+WORDS = (
     r"(?P<comment>//[^\n]*|/\*.*?(?:\*/|\Z))"
     r'|(?P<string>R"(?P<mark>[^\s()\\]{0,16})\(.*?(?:\)(?P=mark)"|\Z)'
     r'|#"""(?:(?!"""#).)*(?:"""#|\Z)|#"[^\n]*?(?:"#|(?=\n)|\Z)'
     r'|"""(?:\\.|(?!""").)*(?:"""|\Z)|"(?:\\.|[^"\\\n])*(?:"|(?=\n)|\Z)|`[^`]*(?:`|\Z)'
     r"|'(?:\\.|[^'\\\n]){1,8}')"
 )
-_COMMENT_OR_STRING = re.compile(_WORDS, re.DOTALL)
+"""A comment or a string, for re.DOTALL."""
+_COMMENT_OR_STRING = re.compile(WORDS, re.DOTALL)
 """Every alternative ends at the end of the text too, so that no opening quote is tried twice: linear time."""
-_LAID_OUT = re.compile(
-    _WORDS + r"|(?P<comma>,[ \t]*(?=\S))|\b(?P<keyword>if|for|while|switch|catch)[ \t]*\(", re.DOTALL
-)
+_LAID_OUT = re.compile(WORDS + r"|(?P<comma>,[ \t]*(?=\S))|\b(?P<keyword>if|for|while|switch|catch)[ \t]*\(", re.DOTALL)
 _LINE_END = re.compile(r"(?<![ \t\r\f\v])[ \t\r\f\v]++$", re.MULTILINE)
 """No search begins inside a run of blanks, and none goes back through one: linear time."""
 _BRACE_BELOW = re.compile(r"(?<=[^\n;{}])\n[ \t]*\{[ \t]*$", re.MULTILINE)

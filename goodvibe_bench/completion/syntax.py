@@ -13,6 +13,7 @@ from time import thread_time
 from tree_sitter import Language as Grammar
 from tree_sitter import Node, Parser
 
+from goodvibe_bench.completion.respell import respelled
 from goodvibe_bench.types import Language
 
 MAX_CHARACTERS = 200_000
@@ -43,7 +44,8 @@ def parses(text: str, language: Language) -> bool:
     """Return whether tree-sitter reads the text without an error or a missing token.
 
     Blank and comment-only texts do not parse, nor do texts above MAX_CHARACTERS. A Java text that fails is tried
-    once more with its body inside `class X { }`, so bare constructors and initialisers parse as bare methods do.
+    once more with its body inside `class X { }`, so bare constructors and initialisers parse as bare methods do; a
+    C++ text without its well-known macros, such as WINAPI or Q_OBJECT, that are not expanded.
     """
     return _facts(text, language)[0]
 
@@ -71,7 +73,12 @@ def _facts(text: str, language: Language) -> tuple[bool, int]:
 
 def _root(text: str, language: Language) -> Node | None:
     root = _parse(text, language)
-    return _root_in_class(text) if root is None and language == "java" else root
+    if root is not None:
+        return root
+    if language == "java":
+        return _root_in_class(text)
+    plain = respelled(text, language)
+    return _parse(plain, language) if plain != text else None
 
 
 def _root_in_class(text: str) -> Node | None:
