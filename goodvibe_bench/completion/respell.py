@@ -1,4 +1,4 @@
-"""C++ macros that are not expanded, written so that the grammar reads them.
+"""C++ macros that are not expanded, and Swift's regex literals, written so that the grammars read them.
 
 It is for texts that do not parse as they are; whether they parse then is asked later. Only what has the name and the
 place of such a macro is touched, and the text keeps its length in bytes, so that positions stay. Nothing is expanded,
@@ -62,10 +62,19 @@ _INSTEAD = {
 }
 """What is written for macros of each kind."""
 
+_SWIFT = re.compile(
+    rf"{WORDS}|(?:[(,=:\[{{&|?]|\b(?:return|in|try|case)\b)[ \t]*+"
+    r"(?P<regex>/(?![\s/*])(?:\\[^\n]|[^/\\\n])++(?<!\s)/)(?=[\s).,;:\]}]|\Z)",
+    re.DOTALL,
+)
+"""A regex literal stands where no operand ends, so it is no division, and neither begins nor ends with a blank."""
+
 
 def respelled(text: str, language: Language) -> str:
     """Return the text without what its grammar does not know; the text itself where nothing of that is in it."""
-    return _CPP.sub(_macro, text) if language == "cpp" else text
+    if language == "cpp":
+        return _CPP.sub(_macro, text)
+    return _SWIFT.sub(_regex, text) if language == "swift" else text
 
 
 def _macro(found: re.Match[str]) -> str:
@@ -77,6 +86,13 @@ def _macro(found: re.Match[str]) -> str:
     if kind == "signals":
         return _replaced(found, kind, "protected" if found[kind] == "Q_SIGNALS" else "private")
     return _replaced(found, kind, _INSTEAD[kind]) if kind in _INSTEAD and _in_place(found, kind) else found.group()
+
+
+def _regex(found: re.Match[str]) -> str:
+    """Return the match with a string for a regex literal."""
+    if found["regex"] is None:
+        return found.group()
+    return _replaced(found, "regex", '"' + re.sub(r'[\\"]', "x", found["regex"][1:-1]) + '"')
 
 
 def _in_place(found: re.Match[str], kind: str) -> bool:

@@ -45,7 +45,8 @@ def parses(text: str, language: Language) -> bool:
 
     Blank and comment-only texts do not parse, nor do texts above MAX_CHARACTERS. A Java text that fails is tried
     once more with its body inside `class X { }`, so bare constructors and initialisers parse as bare methods do; a
-    C++ text without its well-known macros, such as WINAPI or Q_OBJECT, that are not expanded.
+    C++ text without its well-known macros, such as WINAPI or Q_OBJECT, that are not expanded, and a Swift text with
+    strings for its regex literals.
     """
     return _facts(text, language)[0]
 

@@ -1,4 +1,4 @@
-"""Macros that are not expanded parse where they are well known, and hide no error around them."""
+"""Macros and regex literals that grammars do not know are read, and hide no error around them."""
 
 import time
 
@@ -33,7 +33,16 @@ CPP = (
     "int f() {\n    __asm { mov eax, 1 }\n    return run();\n}",
     'void f(int64_t a, va_list l) { printf("%" PRId64 "\\n", a); run(va_arg(l, const char *)); }',
 )
-"""None of them parses as it is."""
+SWIFT = tuple(
+    place.replace("X", regex)
+    for place in (
+        "func f(s: String) -> Bool { return s.wholeMatch(of: X) != nil }",
+        'let r = X\nfunc f(s: String) -> String { s.replacing(r, with: "") }',
+        "func f(s: String) {\n    switch s {\n    case X: run()\n    default: stop()\n    }\n}",
+    )
+    for regex in (r"/^\d{3}-\d{4}$/", r"/^[^\/\"(]+\/é\(/", r"/^https?:\/\/[^\/]+$/")
+)
+"""Of both none parses as it is."""
 
 
 def unusable(code: str, language: Language) -> str | None:
@@ -45,6 +54,33 @@ def unusable(code: str, language: Language) -> str | None:
 def test_cpp_with_macros_that_are_not_expanded_is_usable(code: str) -> None:
     assert syntax._parse(code, "cpp") is None
     assert unusable(code, "cpp") is None
+
+
+@pytest.mark.parametrize("code", SWIFT)
+def test_swift_with_regex_literals_is_usable(code: str) -> None:
+    assert syntax._parse(code, "swift") is None
+    assert unusable(code, "swift") is None
+    assert len(respelled(code, "swift").encode()) == len(code.encode())
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "func f(s: String) -> Bool { return s.wholeMatch(of: /^a$/ != nil }",
+        "func f(s: String) -> Bool { return s.wholeMatch(of: /^a$/) != nil ",
+        "func f(s: String) -> Bool { return s.wholeMatch(of: /^a$) != nil }",
+        "func f(s: String) -> Bool { return s.wholeMatch(of: /^a\n$/) != nil }",
+        "func f(a: Int) -> Int { return a /^b$/ 2 }",
+        "func f(a: Int) -> Int { g(a) /^b$/ }",
+    ],
+)
+def test_broken_swift_with_a_regex_literal_is_refused(code: str) -> None:
+    assert not parses(code, "swift")
+
+
+def test_strings_and_comments_with_slashes_stay() -> None:
+    code = '// (/^a/)\nlet s = "(/^a/)" + #"= /^b/"#\n/* = /^c/ */'
+    assert respelled(code, "swift") == code
 
 
 @pytest.mark.parametrize("code", CPP)
@@ -121,11 +157,17 @@ def test_what_such_code_declares_is_found() -> None:
             "#ifdef __cplusplus\n}// ",
             "#\\\n",
             "(IN  ",
+            "(/a",
+            "=/[",
+            "(/\\",
+            "=/a/",
         ),
     ],
 )
 def test_the_time_is_linear(unit: str) -> None:
     start = time.process_time()
-    respelled((unit * (200_000 // len(unit) + 1))[:200_000], "cpp")
-    respelled(unit + " " * 200_000, "cpp")
+    languages: tuple[Language, ...] = ("cpp", "swift")
+    for language in languages:
+        respelled((unit * (200_000 // len(unit) + 1))[:200_000], language)
+        respelled(unit + " " * 200_000, language)
     assert time.process_time() - start < 3
