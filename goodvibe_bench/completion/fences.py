@@ -10,7 +10,7 @@ from typing import NamedTuple
 from goodvibe_bench.types import Stop
 
 _FENCE = re.compile(r"(?:(?:[-*+]|\d{1,3}[.)])[ \t]+)?(`{3,}|~{3,})([^`]*)$")
-_THINK = re.compile(r"<(/?)think(?:ing)?>", re.IGNORECASE)
+_THINK = re.compile(r"(?P<quoted>[\"'`]</?think(?:ing)?>[\"'`])|<(?P<end>/?)think(?:ing)?>", re.IGNORECASE)
 _WORD = re.compile(r"(?:language-)?([a-z]+(?:\+\+|#|/c\+\+)?)")
 _FILE = re.compile(r"\S*\w\.(c|cc|cpp|cxx|h|hpp|java|swift|go|py|js|ts|rs|cs|kt)\b(?!\()")
 
@@ -40,12 +40,14 @@ def without_thoughts(text: str, stop: Stop) -> str:
     """Return the text without its <think> blocks.
 
     A lone </think> ends a block that the chat template opened. A <think> that never ends keeps what follows it,
-    unless the token limit cut it: a draft inside a cut thought is no answer.
+    unless the token limit cut it: a draft inside a cut thought is no answer. A quoted one is text about thoughts.
     """
     kept: list[str] = []
     start, inside = 0, False
     for mark in _THINK.finditer(text):
-        if mark[1]:
+        if mark["quoted"]:
+            continue
+        if mark["end"]:
             kept = kept if inside else []
             start, inside = mark.end(), False
         elif not inside:

@@ -178,6 +178,12 @@ def test_code_after_a_thought_that_never_ends_is_found() -> None:
     assert found(f"<think>\nLet me see.\n{fenced(CODE['cpp'], 'cpp')}") == ("fence", None)
 
 
+def test_code_that_handles_thoughts_is_whole() -> None:
+    code = 'int end(const char* text) { return strstr(text, "</think>") != 0 || strstr(text, "<think>") == text; }'
+    assert answer(fenced(code, "cpp")).text == code
+    assert answer(f'<think>\nIt asks for "this"</think>\n{fenced(code, "cpp")}').text == code
+
+
 # Unusable
 
 
