@@ -1,7 +1,7 @@
 """The tables of docs/judges.md, from the cards in judges/ alone.
 
-    goodvibe-bench judge bench --judge panel,smollm2-135m,signals,linear --data FOLDER --probes --save   # the cards
-    python benchmarks/judge_table.py                                                                     # the tables
+    goodvibe-bench judge bench --judge panel,smollm2-135m,signals,pairwise,linear --data FOLDER --probes --save   # the cards
+    python benchmarks/judge_table.py                                                                              # the tables
 
 It measures nothing and asserts nothing; a test compares what it prints with the page.
 """
@@ -14,7 +14,7 @@ from typing import Any
 from goodvibe_bench.judging.bench import MACRO
 from goodvibe_bench.judging.card import probe_rows
 
-JUDGES = ("panel", "smollm2-135m", "signals", "linear")
+JUDGES = ("panel", "smollm2-135m", "signals", "pairwise", "linear")
 FOLDER = Path(__file__).parent.parent / "judges"
 SETS = {
     "CyberNative C++": ("cybernative", "cpp"),
@@ -31,9 +31,9 @@ SETS = {
 
 
 def tables() -> list[list[str]]:
-    """Return the lines of each table: AUC, TPR and FPR, and probes."""
+    """Return the lines of each table: AUC, TPR and FPR, order of pairs, and probes."""
     cards = {name: json.loads((FOLDER / name / "card.json").read_text())["measured"] for name in JUDGES}
-    return [_table(cards, _auc), _table(cards, _at_ten), _probes(cards)]
+    return [_table(cards, _auc), _table(cards, _at_ten), _table(cards, _order), _probes(cards)]
 
 
 def _table(cards: dict[str, Any], cell: Any) -> list[str]:
@@ -52,6 +52,10 @@ def _table(cards: dict[str, Any], cell: Any) -> list[str]:
 
 def _auc(row: dict[str, Any]) -> str:
     return _percent(row["auc"])
+
+
+def _order(row: dict[str, Any]) -> str:
+    return _percent(row["pair_order"])
 
 
 def _at_ten(row: dict[str, Any]) -> str:

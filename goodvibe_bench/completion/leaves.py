@@ -54,13 +54,47 @@ def walk(root: Node) -> Iterator[Node]:
         waiting.extend(reversed(node.children))
 
 
+class Event(NamedTuple):
+    """A node as a pass goes into it, or comes out of it."""
+
+    node: Node
+    leaves: bool
+    """Whether the pass comes out of the node; else it goes in."""
+    field: str
+    parent: str
+    """Type of the node above."""
+
+
+def events(root: Node) -> Iterator[Event]:
+    """Yield every node as it is gone into, and as it is come out of."""
+    cursor = root.walk()  # a node's own list of children and fields is read anew for each of them
+    above: list[Event] = []
+    while True:
+        event = Event(cursor.node or root, False, cursor.field_name or "", above[-1].node.type if above else "")
+        yield event
+        if cursor.goto_first_child():
+            above.append(event)
+            continue
+        yield event._replace(leaves=True)
+        while not cursor.goto_next_sibling():
+            if not above:
+                return
+            cursor.goto_parent()
+            yield above.pop()._replace(leaves=True)
+
+
+def is_whole(node: Node) -> bool:
+    """Return whether a node is one token however many it has below: a string, a comment, a directive of one line."""
+    return node.is_named and _WHOLE.fullmatch(node.type) is not None
+
+
 def tokens(root: Node) -> list[Node]:
     """Return the leaves in order, with strings, comments and single-line directives as one leaf each."""
     found: list[Node] = []
     waiting = [root]
     while waiting:
         node = waiting.pop()
-        if node.is_named and _WHOLE.fullmatch(node.type):
+        if is_whole(node):
             found.append(node)
         elif node.child_count:
             waiting.extend(reversed(node.children))

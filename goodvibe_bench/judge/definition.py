@@ -33,9 +33,9 @@ class Fit(Noun):
     max_code_tokens: int | None = Field(default=None, ge=16)
     """Model judges: a family with a longer snippet is not learned from; as many as the judge reads when None."""
     rank_weight: float = Field(default=0.0, ge=0)
-    """Model judges: how much the order of a family's sides counts beside each side's label."""
+    """Model and pairwise judges: how much the order of a family's sides counts beside each side's label."""
     pull: float = Field(default=1.0, gt=0)
-    """Signals judges: how strongly weights are held to the strengths that the signals' writers gave."""
+    """Signals judges: how strongly weights are held to the strengths that the signals' writers gave; pairwise: to 0."""
     seed: int = 0
 
 
@@ -66,6 +66,13 @@ class SignalsJudge(Noun):
     kind: Literal["signals"]
     folder: str
     """Of the <language>.toml files that hold the signals, below the definition's own folder."""
+
+
+class PairwiseJudge(Noun):
+    """Logistic regression on tokens without a snippet's own names, learned from what tells sides of pairs apart."""
+
+    kind: Literal["pairwise"]
+    features: int = Field(default=2**18, ge=2**10)
 
 
 class ScriptedJudge(Noun):
@@ -114,7 +121,7 @@ class JudgeDefinition(Noun):
 
     description: str
     judge: Annotated[
-        ModelJudge | LinearJudge | SignalsJudge | AnalyserJudge | VoteJudge | ScriptedJudge,
+        ModelJudge | LinearJudge | SignalsJudge | PairwiseJudge | AnalyserJudge | VoteJudge | ScriptedJudge,
         Field(discriminator="kind"),
     ]
     fit: Fit | None = None

@@ -10,12 +10,11 @@ mark is a hint and no proof. A text that does not parse gets no marks.
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import NamedTuple
 
 import re2
 from tree_sitter import Node
 
-from goodvibe_bench.completion.leaves import Edit, edited, read, walk
+from goodvibe_bench.completion.leaves import Edit, Event, edited, events, read, walk
 from goodvibe_bench.types import Language
 
 IN, BOUNDED, CHECKED, FREED = "in__", "bounded__", "checked__", "freed__"
@@ -81,7 +80,8 @@ _INPUT = {
 _STREAM = re.compile(r"\s*(?:std::)?(?:w?cin|in(?:put|file|_?stream)?|ifs|file|stream)\s*>>")
 _JUMPS = re.compile(r"(?:return|throw|goto|break|continue|control_transfer)_(?:statement|expression)")
 _BLOCKS = frozenset({"compound_statement", "block", "statements", "statement_list"})
-_UNTRACKED = frozenset({"_", "err", "error", "ok", "ctx"})
+UNTRACKED = frozenset({"_", "err", "error", "ok", "ctx"})
+"""Names that patterns know as they are."""
 _MOST_BYTES = 4_000
 """Conditions, calls and values above this size are passed over: nested ones would be read again and again."""
 _READINGS = 50
@@ -98,27 +98,22 @@ _FUNCTIONS = frozenset({"function_definition", "function_declaration", "method_d
 _LOOK_UPS = frozenset({"index_expression", "subscript_expression", "array_access"})
 
 
-def flow(text: str, language: Language) -> str:
-    """Return the code with a mark before each local name whose origin is known; linear in the size of its tree."""
+def flow(text: str, language: Language, untracked: frozenset[str] = UNTRACKED) -> str:
+    """Return the code with a mark before each local name whose origin is known; linear in the size of its tree.
+
+    The names `untracked` get none.
+    """
     source = read(text, language)
     if source is None:
         return text
-    return edited(source.data, _Pass(language, _READINGS * len(source.data)).edits(source.root))
-
-
-class _Event(NamedTuple):
-    node: Node
-    leaves: bool
-    """Whether the pass comes out of the node; else it goes in."""
-    field: str
-    parent: str
-    """Type of the node above."""
+    return edited(source.data, _Pass(language, _READINGS * len(source.data), untracked).edits(source.root))
 
 
 class _Pass:
     """One way through a tree: the marks of names as they stand at each place."""
 
-    def __init__(self, language: Language, room: int) -> None:
+    def __init__(self, language: Language, room: int, untracked: frozenset[str]) -> None:
+        self.untracked = untracked
         self.language, self.name = language, _NAME[language]
         self.room = room
         """Bytes that may still be read; a text nested so deep that they do not do gets no further marks."""
@@ -131,7 +126,7 @@ class _Pass:
         """For every function around: how many names had got another mark when it began."""
 
     def edits(self, root: Node) -> Iterator[Edit]:
-        for event in _events(root):
+        for event in events(root):
             node = event.node
             if node.type in _FUNCTIONS:
                 self._cross(event.leaves)
@@ -139,7 +134,7 @@ class _Pass:
                 self._leave(node, event)
             elif node.type == self.name:
                 mark = self.marks.get(_text(node))
-                if mark and _is_value(event) and _text(node) not in _UNTRACKED:
+                if mark and _is_value(event) and _text(node) not in self.untracked:
                     yield Edit(node.start_byte, node.start_byte, mark)
             elif node.type in _PARAMETERS and not _is_receiver(node):
                 self._take_parameters(node)
@@ -169,7 +164,7 @@ class _Pass:
             _, name, before = self.freed.pop()
             self._set(name, before)
 
-    def _leave(self, node: Node, event: _Event) -> None:
+    def _leave(self, node: Node, event: Event) -> None:
         size = node.end_byte - node.start_byte
         if size > _MOST_BYTES or self.room < size:
             return
@@ -179,7 +174,7 @@ class _Pass:
             self.room -= size
             take()
 
-    def _readings(self, node: Node, event: _Event) -> Iterator[Callable[[], None]]:
+    def _readings(self, node: Node, event: Event) -> Iterator[Callable[[], None]]:
         """Yield what reads the text of a node that the pass comes out of."""
         if event.parent in _CONDITIONAL and event.field == "condition":
             yield partial(self._take_condition, node)
@@ -207,7 +202,7 @@ class _Pass:
         waiting = [(node, "", "")]
         while waiting:
             found, field, parent = waiting.pop()
-            if found.type == self.name and _is_value(_Event(found, False, field, parent)):
+            if found.type == self.name and _is_value(Event(found, False, field, parent)):
                 yield found
             waiting += [
                 (child, found.field_name_for_child(i) or "", found.type) for i, child in enumerate(found.children)
@@ -279,29 +274,11 @@ class _Pass:
                     self._set(_text(leaf), CHECKED)
 
 
-def _events(root: Node) -> Iterator[_Event]:
-    """Yield every node as it is gone into, and as it is come out of."""
-    cursor = root.walk()  # a node's own list of children and fields is read anew for each of them
-    above: list[_Event] = []
-    while True:
-        event = _Event(cursor.node or root, False, cursor.field_name or "", above[-1].node.type if above else "")
-        yield event
-        if cursor.goto_first_child():
-            above.append(event)
-            continue
-        yield event._replace(leaves=True)
-        while not cursor.goto_next_sibling():
-            if not above:
-                return
-            cursor.goto_parent()
-            yield above.pop()._replace(leaves=True)
-
-
 def _text(node: Node) -> str:
     return (node.text or b"").decode(errors="replace")
 
 
-def _is_value(event: _Event) -> bool:
+def _is_value(event: Event) -> bool:
     """Return whether a name stands for a value: it is no member, label, type or called function."""
     if event.field in ("field", "suffix", "external_name", "function", "constructor"):
         return False

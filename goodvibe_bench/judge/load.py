@@ -19,6 +19,7 @@ from goodvibe_bench.judge.definition import (
     JudgeDefinition,
     LinearJudge,
     ModelJudge,
+    PairwiseJudge,
     ScriptedJudge,
     SignalsJudge,
     VoteJudge,
@@ -64,8 +65,8 @@ def load(name: str, how: Loading = Loading()) -> Fitted:
 
     A model judge without fitted weights runs untuned. In a language without calibration, or with one that was made of
     another definition, other weights, tools or members, a judge's own threshold holds.
-    Raises UsageError for an unknown judge, for a linear or signals judge that was never fitted, for analysers none of
-    which is installed, and for a vote that is its own member.
+    Raises UsageError for an unknown judge, for a linear, signals or pairwise judge that was never fitted, for analysers
+    none of which is installed, and for a vote that is its own member.
     """
     definition = catalog.read("judges", name, JudgeDefinition)
     card = standing(definition).card
@@ -107,6 +108,13 @@ def _signals(definition: Definition, spec: SignalsJudge, how: Loading) -> Made:
     known = signals.read(definition.path.parent / spec.folder)
     judge = signals.SignalsJudge(definition.name, known, signals.load(folder, known))
     return judge, [digest_weights(folder), known.digest]
+
+
+def _pairwise(definition: Definition, spec: PairwiseJudge, how: Loading) -> Made:
+    from goodvibe_bench.judge import pairwise
+
+    folder = weights_folder(definition)
+    return pairwise.PairwiseJudge(definition.name, pairwise.load(folder, spec.features)), digest_weights(folder)
 
 
 def _analyser(definition: Definition, spec: AnalyserJudge, how: Loading) -> Made:
@@ -194,6 +202,7 @@ _MAKERS: dict[str, Callable[[Definition, Any, Loading], Made]] = {
     "scripted": _scripted,
     "linear": _linear,
     "signals": _signals,
+    "pairwise": _pairwise,
     "analyser": _analyser,
     "vote": _vote,
     "model": _model,

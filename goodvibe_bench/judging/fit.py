@@ -14,7 +14,15 @@ from goodvibe_bench import catalog, disk
 from goodvibe_bench.completion.bare import bare
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge import cards, linear
-from goodvibe_bench.judge.definition import Card, Fit, JudgeDefinition, LinearJudge, ModelJudge, SignalsJudge
+from goodvibe_bench.judge.definition import (
+    Card,
+    Fit,
+    JudgeDefinition,
+    LinearJudge,
+    ModelJudge,
+    PairwiseJudge,
+    SignalsJudge,
+)
 from goodvibe_bench.judging.card import check_own, write
 from goodvibe_bench.judging.data import gather
 from goodvibe_bench.metric.calibration import crossfitted
@@ -40,7 +48,7 @@ def fit(
     """
     definition = catalog.read("judges", name, JudgeDefinition)
     recipe, spec = definition.content.fit, definition.content.judge
-    if recipe is None or not isinstance(spec, ModelJudge | LinearJudge | SignalsJudge):
+    if recipe is None or not isinstance(spec, ModelJudge | LinearJudge | SignalsJudge | PairwiseJudge):
         raise UsageError(f"Judge {name!r} has no [fit] table: there is nothing to fit.")
     folder = (output or cards.weights_folder(definition)).resolve()
     _check_replaceable(folder)
@@ -56,6 +64,8 @@ def fit(
         found, compared, account = _fit_model(spec, recipe, learn, calibration, partial, seed, show)
     elif isinstance(spec, SignalsJudge):
         found, compared, account = _fit_signals(spec, recipe, definition.path.parent, learn, calibration, partial)
+    elif isinstance(spec, PairwiseJudge):
+        found, compared, account = _fit_pairwise(spec, recipe, learn, calibration, partial)
     else:
         found, compared, account = _fit_linear(spec, learn, calibration, partial)
     account["seconds"] = round(time.monotonic() - started, 1)
@@ -124,6 +134,19 @@ def _fit_signals(
     floor = linear.fit(learn, 2**18, 10.0).probabilities(texts)
     report = {"trained_on": len(learn), "signals": {file.language: len(file.signal) for file in known.files}}
     return found, {"unfitted": prior, "linear": floor}, report
+
+
+def _fit_pairwise(
+    spec: PairwiseJudge, recipe: Fit, learn: list[Labelled], calibration: list[Labelled], folder: Path
+) -> Fitting:
+    from goodvibe_bench.judge import pairwise
+
+    weights = pairwise.fit(learn, spec.features, recipe.rank_weight, recipe.pull)
+    pairwise.save(weights, folder)
+    texts = [item.code for item in calibration]
+    found = pairwise.PairwiseJudge("", weights).probabilities(texts, [item.language for item in calibration])
+    floor = linear.fit(learn, 2**18, 10.0).probabilities(texts)
+    return found, {"linear": floor}, {"trained_on": len(learn), "weights": int((weights != 0).sum())}
 
 
 def _fit_model(

@@ -112,7 +112,7 @@ def test_scripted_calls_listed_words_unsafe():
     assert [v.outcome for v in found] == [Outcome.SECURE, Outcome.INSECURE, Outcome.UNUSABLE]
 
 
-@pytest.mark.parametrize("name", ["panel", "smollm2-135m", "signals", "linear"])
+@pytest.mark.parametrize("name", ["panel", "smollm2-135m", "signals", "pairwise", "linear"])
 def test_the_cards_are_of_the_judges_that_are_shipped(name: str):
     definition = catalog.read("judges", name, JudgeDefinition)
     card = cards.read_card(cards.weights_folder(definition))

@@ -13,7 +13,7 @@ WORDS = "<b>[a](http://x)|`c`\n# d"
 SHOWN = "\\<b\\>\\[a\\](http://x)\\|\\`c\\`\N{REPLACEMENT CHARACTER}\\# d"
 
 
-@pytest.mark.parametrize("name", ["panel", "smollm2-135m", "signals", "linear"])
+@pytest.mark.parametrize("name", ["panel", "smollm2-135m", "signals", "pairwise", "linear"])
 def test_a_shipped_page_says_what_the_card_says(name: str) -> None:
     card = read_card(JUDGES / name)
     assert card is not None
