@@ -1,7 +1,7 @@
 """The tables of docs/judges.md, from the cards in judges/ alone.
 
-    goodvibe-bench judge bench --judge panel,smollm2-135m,signals,pairwise,linear --data FOLDER --probes --save   # the cards
-    python benchmarks/judge_table.py                                                                              # the tables
+    goodvibe-bench judge bench --judge JUDGES --data FOLDER --probes --save   # the cards of the judges named below
+    python benchmarks/judge_table.py                                          # the tables
 
 It measures nothing and asserts nothing; a test compares what it prints with the page.
 """
