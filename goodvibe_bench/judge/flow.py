@@ -15,6 +15,7 @@ import re2
 from tree_sitter import Node
 
 from goodvibe_bench.completion.leaves import Edit, Event, edited, events, read, walk
+from goodvibe_bench.completion.syntax import MAX_CHARACTERS
 from goodvibe_bench.types import Language
 
 IN, BOUNDED, CHECKED, FREED = "in__", "bounded__", "checked__", "freed__"
@@ -96,6 +97,11 @@ _FREES = re.compile(
 )
 _FUNCTIONS = frozenset({"function_definition", "function_declaration", "method_declaration", "constructor_declaration"})
 _LOOK_UPS = frozenset({"index_expression", "subscript_expression", "array_access"})
+
+
+def beginning(text: str) -> str:
+    """Return as much of a text as judges by patterns read, without what cannot be written as UTF-8."""
+    return text[:MAX_CHARACTERS].encode("utf-8", "replace").decode()
 
 
 def flow(text: str, language: Language, untracked: frozenset[str] = UNTRACKED) -> str:

@@ -12,11 +12,9 @@ from tree_sitter import Node
 
 from goodvibe_bench.completion.bare import without_comments
 from goodvibe_bench.completion.leaves import events, is_whole, read
-from goodvibe_bench.judge.flow import BOUNDED, CHECKED, FREED, IN, flow
+from goodvibe_bench.judge.flow import BOUNDED, CHECKED, FREED, IN, beginning, flow
 from goodvibe_bench.types import Language
 
-MAX_CHARACTERS = 200_000
-"""Of longer texts only the beginning is read."""
 LONGEST = 60
 """Characters of a token that are told apart."""
 
@@ -76,7 +74,7 @@ def grams(text: str, language: Language) -> set[str]:
 
     "c " marks what stands in a condition, "~" a word of a name, '"' a word of a string.
     """
-    plain = without_comments(text[:MAX_CHARACTERS].encode("utf-8", "replace").decode())
+    plain = without_comments(beginning(text))
     source = read(flow(plain, language, untracked=frozenset()), language)
     if source is None:
         return {f"1 {token[:LONGEST]}" for token in _TOKEN.findall(plain)}

@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
+from scipy import sparse
 from scipy.optimize import minimize
+from scipy.special import expit
 from sklearn.feature_extraction import FeatureHasher
 
 from goodvibe_bench.errors import UsageError
@@ -31,7 +33,6 @@ def _features(texts: Sequence[str], languages: Sequence[Language], size: int) ->
 
     Each feature is there for all languages and once more for its own.
     """
-    from scipy import sparse
 
     def words(text: str, language: Language) -> list[str]:
         found = grams(text, language)
@@ -79,18 +80,14 @@ def fit(data: Sequence[Labelled], size: int, rank_weight: float, pull: float) ->
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
         score, gap = told @ weights, gaps @ weights[: len(kept)]
         value = (weight * (np.logaddexp(0, score) - score * labels)).sum() + rank_weight * np.logaddexp(0, -gap).sum()
-        slope = told.T @ (weight * (_sigmoid(score) - labels)) + precision * weights
-        slope[: len(kept)] -= rank_weight * (gaps.T @ _sigmoid(-gap))
+        slope = told.T @ (weight * (expit(score) - labels)) + precision * weights
+        slope[: len(kept)] -= rank_weight * (gaps.T @ expit(-gap))
         return float(value + (precision * weights**2).sum() / 2), slope
 
     found = minimize(loss, np.zeros(len(precision)), jac=True, method="L-BFGS-B", options={"maxiter": 300}).x
     weights = np.zeros(size + len(LANGUAGES), dtype=np.float32)
     weights[kept], weights[size:] = found[: len(kept)], found[len(kept) :]
     return weights
-
-
-def _sigmoid(score: Any) -> Any:
-    return 1 / (1 + np.exp(-score))
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,7 @@ class PairwiseJudge:
         """Return p_unsafe in [0, 1] for each text."""
         if not texts:
             return []
-        return _sigmoid(_features(texts, languages, len(self.weights) - len(LANGUAGES)) @ self.weights).tolist()
+        return expit(_features(texts, languages, len(self.weights) - len(LANGUAGES)) @ self.weights).tolist()
 
     def judge(self, codes: Sequence[Code]) -> list[Verdict]:
         """Return one verdict for each code, in order."""
@@ -119,8 +116,4 @@ def save(weights: np.ndarray, folder: Path) -> None:
 
 def load(folder: Path, size: int) -> np.ndarray:
     """Return the weights in `folder`. Raises UsageError when there are none, damaged ones, or not one a feature."""
-    path = folder / "pairwise.safetensors"
-    (weights,) = weights_file.read(path, "weights")
-    if len(weights) != size + len(LANGUAGES):
-        raise UsageError(f"{path} has weights for other features. Fit it again: judge fit --judge {folder.name}")
-    return weights
+    return weights_file.vector(folder / "pairwise.safetensors", size, "features")

@@ -23,11 +23,8 @@ from goodvibe_bench.completion.bare import without_comments, without_strings
 from goodvibe_bench.errors import UsageError
 from goodvibe_bench.judge import weights as weights_file
 from goodvibe_bench.judge.decide import decide
-from goodvibe_bench.judge.flow import flow
+from goodvibe_bench.judge.flow import beginning, flow
 from goodvibe_bench.types import LANGUAGES, Code, Labelled, Language, Noun, Verdict
-
-MAX_CHARACTERS = 200_000
-"""Of longer texts only the beginning is read."""
 
 
 class Signal(Noun):
@@ -75,7 +72,7 @@ def _pattern(text: str) -> Any:
 
 def views(text: str, language: Language) -> dict[str, str]:
     """Return the views of a snippet: see Signal.view."""
-    text = text[:MAX_CHARACTERS].encode("utf-8", "replace").decode()
+    text = beginning(text)
     plain = without_comments(text)
     return {"text": plain, "code": without_strings(text), "flow": flow(plain, language)}
 
@@ -213,8 +210,4 @@ def save(weights: np.ndarray, folder: Path) -> None:
 
 def load(folder: Path, signals: Signals) -> np.ndarray:
     """Return the weights in `folder`. Raises UsageError when there are none, damaged ones, or not one a signal."""
-    path = folder / "signals.safetensors"
-    (weights,) = weights_file.read(path, "weights")
-    if len(weights) != len(signals.places) + len(LANGUAGES):
-        raise UsageError(f"{path} has weights for other signals. Fit it again: judge fit --judge {folder.name}")
-    return weights
+    return weights_file.vector(folder / "signals.safetensors", len(signals.places), "signals")

@@ -7,6 +7,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from goodvibe_bench.errors import UsageError
+from goodvibe_bench.types import LANGUAGES
 
 
 def read(path: Path, *names: str) -> list[np.ndarray]:
@@ -25,3 +26,11 @@ def read(path: Path, *names: str) -> list[np.ndarray]:
     if set(found) != set(names) or not fit:
         raise UsageError(f"{path} does not hold what it should: vectors of numbers named {', '.join(names)}. {again}")
     return [found[name] for name in names]
+
+
+def vector(path: Path, features: int, kind: str) -> np.ndarray:
+    """Return the weights [features + languages] in a file. Raises UsageError as `read` does, and for another size."""
+    (weights,) = read(path, "weights")
+    if len(weights) != features + len(LANGUAGES):
+        raise UsageError(f"{path} has weights for other {kind}. Fit it again: judge fit --judge {path.parent.name}")
+    return weights
