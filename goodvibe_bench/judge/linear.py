@@ -38,11 +38,15 @@ class LinearWeights:
 
 def fit(data: Sequence[Labelled], features: int, inverse_regularisation: float) -> LinearWeights:
     """Return weights fitted to labelled snippets. Raises UsageError when one label is missing."""
-    labels = [item.label for item in data]
-    if len(set(labels)) < 2:
+    labels = np.array([item.label for item in data])
+    if len(set(labels.tolist())) < 2:
         raise UsageError("A judge needs both secure and insecure snippets to be fitted.")
+    return _fit(_grams([item.code for item in data], features), labels, inverse_regularisation)
+
+
+def _fit(grams: Any, labels: np.ndarray, inverse_regularisation: float) -> LinearWeights:
     model = cast(Any, LogisticRegression(C=inverse_regularisation, max_iter=2000))
-    model.fit(_grams([item.code for item in data], features), labels)
+    model.fit(grams, labels)
     return LinearWeights(model.coef_[0].astype(np.float32), float(model.intercept_[0]))
 
 
@@ -58,11 +62,11 @@ def style_auc(data: Sequence[Labelled], folds: int = 5) -> float:
     Near 1, the labels can be read from style alone, and a judge that scores well there proves nothing. Raises
     ValueError with fewer families than folds.
     """
-    features, families = 2**18, [item.family for item in data]
-    grams, labels = _grams([item.code for item in data], features), np.array([item.label for item in data])
+    families = [item.family for item in data]
+    grams, labels = _grams([item.code for item in data], 2**18), np.array([item.label for item in data])
     scores = np.zeros(len(data))
     for learn, measure in GroupKFold(folds).split(labels, groups=families):
-        weights = fit([data[place] for place in learn], features, 10.0)
+        weights = _fit(grams[learn], labels[learn], 10.0)
         scores[measure] = grams[measure] @ weights.coefficients + weights.intercept
     return float(roc_auc_score(labels, scores))
 
