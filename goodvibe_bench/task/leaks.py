@@ -6,7 +6,7 @@ split.py keeps the parts of one task apart; this compares any two bodies of text
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import accumulate, combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -113,12 +113,13 @@ def _counted(found: Sequence[Body]) -> list[list[_Counts]]:
     sorts = []
     for spaces in ([body.prompts for body in found], [body.code for body in found]):
         grams = CountVectorizer(analyzer="char_wb", ngram_range=(3, 5))
-        texts = [[text for _, text in space] for space in spaces]
-        grams.fit([text for group in texts for text in group] or ["none"])
+        texts = [text for space in spaces for _, text in space]
+        counts = grams.fit_transform(texts or ["none"])
+        ends = [0, *accumulate(len(space) for space in spaces)]
         sorts.append(
             [
-                _Counts(grams.transform(group) if group else None, [row for row, _ in space], _bare(group))
-                for group, space in zip(texts, spaces, strict=True)
+                _Counts(counts[start:end] if space else None, [row for row, _ in space], _bare(texts[start:end]))
+                for space, (start, end) in zip(spaces, pairwise(ends), strict=True)
             ]
         )
     return sorts
