@@ -19,13 +19,14 @@ from goodvibe_bench.judge import load as judges
 from goodvibe_bench.judge.vote import centred, combine
 from goodvibe_bench.judging.bench import replay
 from goodvibe_bench.judging.data import LabelledSet, labelled_sets
+from goodvibe_bench.metric.auc import pair_order
 from goodvibe_bench.progress import Show
 from goodvibe_bench.types import LANGUAGES, Language
 
 MEMBERS = ("smollm2-135m", "signals", "pairwise")
 WEIGHTS = (
     *((1, 0, 0), (0, 1, 0), (0, 0, 1)),
-    *((1, 1, 0), (1, 2, 0), (1, 3, 0), (1, 9, 0)),
+    *((3, 1, 0), (2, 1, 0), (1, 1, 0), (1, 2, 0), (1, 3, 0), (1, 9, 0)),
     *((1, 3, 1), (1, 3, 2), (1, 3, 3), (1, 2, 1), (1, 2, 2), (2, 3, 3)),
     *((0, 3, 1), (0, 2, 1), (0, 1, 1)),
 )
@@ -49,10 +50,8 @@ def asked(members: Sequence[judges.Fitted], one: LabelledSet, language: Language
 
 
 def _in_order(pairs: Sequence[tuple[int, int]], scores: Sequence[float]) -> float | None:
-    told = [
-        (scores[insecure] > scores[secure]) + (scores[insecure] == scores[secure]) / 2 for secure, insecure in pairs
-    ]
-    return 100 * fmean(told) if told else None
+    gaps = [scores[insecure] - scores[secure] for secure, insecure in pairs]
+    return 100 * pair_order(gaps).value if gaps else None
 
 
 def _cell(found: Sequence[Found]) -> str:
