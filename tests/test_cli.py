@@ -102,6 +102,10 @@ def test_a_limit_below_one_is_refused(call: Call, limit: str) -> None:
     _refused(call("run", "--model", "smollm2-135m", "--limit", limit), "limit", "greater than or equal to 1")
 
 
+def test_a_plan_refuses_a_dtype_in_which_a_run_would_not_train(call: Call) -> None:
+    _refused(call("plan", "--model", "smollm2-135m", "--method", "lora", "--dtype", "float16"), "cannot train lora")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -194,11 +194,13 @@ def plan(
     words = {key: value for key, value in locals().items() if key not in {"model", "method", "overrides", "as_json"}}
     from goodvibe_bench import plan as planning
     from goodvibe_bench.run import read_trainers
+    from goodvibe_bench.training import check_dtype
 
     work = parse(words, planning.Workload, "plan")
-    changed = planning.changes(pairs_of(overrides))
+    trainers = read_trainers(split(method), planning.changes(pairs_of(overrides)))
+    check_dtype(work.dtype, trainers)
     calm_libraries()
-    plans, notes = planning.plan(model, split(method), work, read_trainers(split(method), changed))
+    plans, notes = planning.plan(model, split(method), work, trainers)
     if as_json:
         found = {"model": model, "workload": work.model_dump(), "plans": [vars(one) for one in plans], "notes": notes}
         say(json.dumps(found, indent=1))

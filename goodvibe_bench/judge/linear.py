@@ -16,9 +16,12 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GroupKFold
 
 from goodvibe_bench.errors import UsageError
+from goodvibe_bench.judge import definition
 from goodvibe_bench.judge import weights as weights_file
 from goodvibe_bench.judge.decide import decide
 from goodvibe_bench.types import Code, Labelled, Verdict
+
+_PLAIN = definition.LinearJudge(kind="linear")
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,11 @@ def _grams(texts: Sequence[str], features: int) -> Any:
     return HashingVectorizer(analyzer="char", ngram_range=(2, 5), n_features=features).transform(clean)
 
 
+def floor(learn: Sequence[Labelled], texts: Sequence[str]) -> list[float]:
+    """Return p_unsafe in [0, 1] for each text by a linear judge fitted to `learn`: what style alone tells."""
+    return fit(learn, _PLAIN.features, _PLAIN.inverse_regularisation).probabilities(texts)
+
+
 def style_auc(data: Sequence[Labelled], folds: int = 5) -> float:
     """Return the AUC of a linear judge on `data` by cross-validation over families; 0.5 when style tells nothing.
 
@@ -63,10 +71,10 @@ def style_auc(data: Sequence[Labelled], folds: int = 5) -> float:
     ValueError with fewer families than folds.
     """
     families = [item.family for item in data]
-    grams, labels = _grams([item.code for item in data], 2**18), np.array([item.label for item in data])
+    grams, labels = _grams([item.code for item in data], _PLAIN.features), np.array([item.label for item in data])
     scores = np.zeros(len(data))
     for learn, measure in GroupKFold(folds).split(labels, groups=families):
-        weights = _fit(grams[learn], labels[learn], 10.0)
+        weights = _fit(grams[learn], labels[learn], _PLAIN.inverse_regularisation)
         scores[measure] = grams[measure] @ weights.coefficients + weights.intercept
     return float(roc_auc_score(labels, scores))
 

@@ -131,7 +131,7 @@ def _fit_signals(
     languages: list[Language] = [item.language for item in calibration]
     prior = signals.SignalsJudge("", known, known.unfitted).probabilities(texts, languages)
     found = signals.SignalsJudge("", known, weights).probabilities(texts, languages)
-    floor = linear.fit(learn, 2**18, 10.0).probabilities(texts)
+    floor = linear.floor(learn, texts)
     report = {"trained_on": len(learn), "signals": {file.language: len(file.signal) for file in known.files}}
     return found, {"unfitted": prior, "linear": floor}, report
 
@@ -145,7 +145,7 @@ def _fit_pairwise(
     pairwise.save(weights, folder)
     texts = [item.code for item in calibration]
     found = pairwise.PairwiseJudge("", weights).probabilities(texts, [item.language for item in calibration])
-    floor = linear.fit(learn, 2**18, 10.0).probabilities(texts)
+    floor = linear.floor(learn, texts)
     return found, {"linear": floor}, {"trained_on": len(learn), "weights": int((weights != 0).sum())}
 
 
@@ -181,7 +181,7 @@ def _fit_model(
     show("vary", 0, len(learn), f"{recipe.copies} copies")
     learn = _whole(_read(varied(learn, recipe.copies, seed), spec.bare), loaded.tokenizer, longest)
     show.line(f"{len(learn)} snippets of at most {longest} tokens are trained on")
-    compared = {"untuned": measure("measure untuned"), "linear": linear.fit(learn, 2**18, 10.0).probabilities(texts)}
+    compared = {"untuned": measure("measure untuned"), "linear": linear.floor(learn, texts)}
     report = _train_adapter(spec, recipe.rank_weight, loaded, learn, folder, seed, show)
     return measure("measure"), compared, report
 
