@@ -7,8 +7,7 @@ import re
 
 from tree_sitter import Node
 
-from goodvibe_bench.completion.leaves import read, walk
-from goodvibe_bench.completion.respell import respelled
+from goodvibe_bench.completion.leaves import read_respelled, walk
 from goodvibe_bench.types import Code, Language
 
 _SENTENCE = re.compile(r"(?<=[^.])[.;!?]\s+")
@@ -69,7 +68,7 @@ def does_what_was_asked(prompt: str, code: Code) -> bool | None:
 
 def declared_names(text: str, language: Language) -> frozenset[str]:
     """Return the functions, methods and types that a text declares; none where it does not parse."""
-    source = read(text, language) or read(respelled(text, language), language)
+    source = read_respelled(text, language)
     if source is None:
         return frozenset()
     return frozenset(name for node in walk(source.root) for name in [_declared(node)] if name)

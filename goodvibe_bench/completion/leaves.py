@@ -7,6 +7,7 @@ from typing import NamedTuple
 from tree_sitter import Node
 
 from goodvibe_bench.completion import syntax
+from goodvibe_bench.completion.respell import respelled
 from goodvibe_bench.types import Language
 
 _WHOLE = re.compile(r"\w*(?:string|comment|char|rune|regex)\w*|preproc_(?:include|def|function_def|call)")
@@ -38,6 +39,18 @@ def read(text: str, language: Language) -> Source | None:
         return None
     root = syntax._parse(text, language)
     return Source(data, root) if root is not None else None
+
+
+def read_respelled(text: str, language: Language) -> Source | None:
+    """Return the text with its tree, also where it parses only with its macros or regex literals respelled.
+
+    The tree is of the respelled text then, and the data are the text's own: positions are the same in both.
+    """
+    source = read(text, language)
+    if source is not None:
+        return source
+    respelling = read(respelled(text, language), language)
+    return Source(text.encode(), respelling.root) if respelling is not None else None
 
 
 def is_comment(node: Node) -> bool:

@@ -4,7 +4,7 @@ The signals' view `flow`: before each local name stands `in__` (it comes from ou
 of one), `bounded__` (such a value was compared with a limit since), `checked__` (it was compared or handed to a check
 since, or comes out of an escape) or `freed__` (what it points to was given back or moved away). One pass in the order
 of the text, by the shape of the tree: it knows no types, no branches, no calls to other functions and no aliases, so a
-mark is a hint and no proof. A text that does not parse gets no marks.
+mark is a hint and no proof. A text that does not parse, nor would without its macros or regex literals, gets no marks.
 """
 
 import re
@@ -14,7 +14,7 @@ from functools import partial
 import re2
 from tree_sitter import Node
 
-from goodvibe_bench.completion.leaves import Edit, Event, edited, events, read, walk
+from goodvibe_bench.completion.leaves import Edit, Event, edited, events, read_respelled, walk
 from goodvibe_bench.completion.syntax import MAX_CHARACTERS
 from goodvibe_bench.types import Language
 
@@ -109,7 +109,7 @@ def flow(text: str, language: Language, untracked: frozenset[str] = UNTRACKED) -
 
     The names `untracked` get none.
     """
-    source = read(text, language)
+    source = read_respelled(text, language)
     if source is None:
         return text
     return edited(source.data, _Pass(language, _READINGS * len(source.data), untracked).edits(source.root))

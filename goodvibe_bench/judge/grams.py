@@ -11,7 +11,7 @@ from typing import NamedTuple
 from tree_sitter import Node
 
 from goodvibe_bench.completion.bare import without_comments
-from goodvibe_bench.completion.leaves import events, is_whole, read
+from goodvibe_bench.completion.leaves import events, is_whole, read_respelled
 from goodvibe_bench.judge.flow import BOUNDED, CHECKED, FREED, IN, beginning, flow
 from goodvibe_bench.types import Language
 
@@ -75,7 +75,7 @@ def grams(text: str, language: Language) -> set[str]:
     "c " marks what stands in a condition, "~" a word of a name, '"' a word of a string.
     """
     plain = without_comments(beginning(text))
-    source = read(flow(plain, language, untracked=frozenset()), language)
+    source = read_respelled(flow(plain, language, untracked=frozenset()), language)
     if source is None:
         return {f"1 {token[:LONGEST]}" for token in _TOKEN.findall(plain)}
     leaves = list(_leaves(source.root, language))

@@ -92,6 +92,15 @@ def test_a_text_that_does_not_parse_comes_back_as_it_is() -> None:
     assert flow("\ud800", "go") == "\ud800"
 
 
+def test_code_that_parses_only_without_its_macros_has_marks_and_keeps_them() -> None:
+    code = "LRESULT CALLBACK run(HWND w, char *name) {\n    if (n < 9) return 0;\n    return strlen(name);\n}"
+    assert flow(code, "cpp") == code.replace("HWND w", "HWND in__w").replace("*name", "*in__name").replace(
+        "(name)", "(in__name)"
+    )
+    swift = 'func f(name: String) -> Bool { return name.contains(/^a"b/) }'
+    assert flow(swift, "swift") == swift.replace("name.", "in__name.").replace("f(name", "f(in__name")
+
+
 def test_deep_nesting_ends() -> None:
     flow("int f(int a) { return " + "a ? a : " * 3000 + "a; }", "cpp")
     flow("int f(int a) {" + "if (a > 1) {" * 1500 + "}" * 1500 + "}", "cpp")

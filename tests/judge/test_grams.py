@@ -32,6 +32,8 @@ def test_what_stands_in_a_condition_is_marked():
         ("package a\n\nfunc f() error {\n\terr := g()\n\treturn err\n}", "go", "2 return own"),
         ('package a\n\nvar s = "DROP table"', "go", '"drop'),
         ("int a = ; {", "cpp", "1 a"),
+        ("void WINAPI f(char *p) { int n = 3; use(p, n); }", "cpp", "3 in__ , own"),
+        ("func f(p: String) { let n = 3\n use(p, n, /a/) }", "swift", "3 in__ , own"),
     ],
 )
 def test_every_language_is_read_and_code_that_does_not_parse_by_its_tokens_alone(
