@@ -84,7 +84,7 @@ def loss(words: argparse.Namespace) -> None:
 def study(words: argparse.Namespace) -> None:
     """Run every method at its rate, the base first, then three seeds of the methods that the question is about.
 
-    A cell whose result is in the folder already is left as it is.
+    A cell whose result is in the folder already is left as it is, and the others are run in the dtype of those.
     """
     from goodvibe_bench.result import store
     from goodvibe_bench.run import read_trainers
@@ -95,6 +95,7 @@ def study(words: argparse.Namespace) -> None:
     cells += [(name, seed) for seed in range(words.seeds) for name in best if name in SEVERAL_SEEDS]
     cells += [(name, 0) for name in best if name not in SEVERAL_SEEDS]
     here = store.read_results([words.folder]) if any(words.folder.glob("*.json")) else []
+    dtype = words.dtype or (here[0].config["dtype"] if here else "auto")
     own = (words.model, set(words.tasks.split(",")))
     done = {(one.method, one.seed) for one in here if (one.config["model"], set(one.task_hashes)) == own}
 
@@ -107,7 +108,7 @@ def study(words: argparse.Namespace) -> None:
             return
         command = [sys.executable, "-m", "goodvibe_bench", "run", "--model", words.model, "--method", name, "--quiet"]
         command += ["--tasks", words.tasks, "--judge", JUDGES, "--uncalibrated", "--seed", str(seed)]
-        command += ["--max-new-tokens", "256", "--batch-size", "64", "--output", str(words.folder)]
+        command += ["--max-new-tokens", "256", "--batch-size", "64", "--output", str(words.folder), "--dtype", dtype]
         for key, value in overrides.items():
             command += ["--set", f"{key}={value}"]
         _process(words, command)
@@ -136,6 +137,11 @@ def table(words: argparse.Namespace) -> None:
     from goodvibe_bench.result.leaderboard import rows
 
     found = store.read_results([words.folder])
+    dtypes = {one.config["dtype"] for one in found}
+    if len(dtypes) > 1:
+        sys.exit(
+            f"{words.folder} has results in {' and '.join(sorted(dtypes))}, which are not compared. Take some out."
+        )
     sys.stdout.write("\n".join(_rates_table(rows(found), _reading(found))) + "\n\n")
     sys.stdout.write("\n".join(_differences(_best(_read(words.rates)), words.folder, *words.also)) + "\n")
 
@@ -271,6 +277,7 @@ def main() -> None:
     parser.add_argument("--also", type=Path, nargs="*", default=[], help="table: more results, pooled with these")
     parser.add_argument("--rates", type=Path, default=Path("benchmarks/measured/quality-cpp-rates.json"))
     parser.add_argument("--rate", help="study: this learning rate for every method, instead of its best one")
+    parser.add_argument("--dtype", help="study: that of the folder's results, else what the device is quick in")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--processes", type=int, default=1, help="cells at a time; the cores are shared out")
     parser.add_argument("--one", help="METHOD:RATE for `loss`")

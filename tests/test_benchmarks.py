@@ -93,3 +93,11 @@ def test_methods_at_their_best_learning_rates_are_held_against_one_another_and_o
     ]
     all_at_one = ["full[learning_rate=1e-4]", f"{rows}[learning_rate=1e-4]"]
     assert list(quality._against(all_at_one, best)) == [tuple(all_at_one)]
+
+
+def test_results_of_two_dtypes_are_in_no_table_together(tmp_path: Path) -> None:
+    for folder in ("quality-cpp", "quality-java-paper-rate"):  # in bfloat16 and in float32
+        path = next((FOLDER.parent / "results" / folder).glob("*--none--*.json"))
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(SystemExit, match="results in bfloat16 and float32, which are not compared"):
+        program("quality").table(Namespace(folder=tmp_path))
