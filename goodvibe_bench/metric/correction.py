@@ -67,7 +67,7 @@ def corrected_rate(
     low, high, steep = _interval(*counts, hits, tpr.n, false, fpr.n, confidence)
     useless = gap <= 0 or steep <= 0 or _lowest_gap(hits, tpr.n, false, fpr.n, confidence) <= 0
     most = wilson(*counts[1:], NormalDist().inv_cdf((1 + confidence) / 2))[1]
-    refuted = not useless and bool(high < 0 or low > most)
+    refuted = not useless and judged > 0 and bool(high < 0 or low > most)
     value = None if useless or raw is None else min(max(raw, 0.0), usable)
     if value is None or refuted:
         low, high = 0.0, usable

@@ -1,4 +1,5 @@
 from itertools import product
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from goodvibe_bench.metric.calibration import _rate
 from goodvibe_bench.metric.correction import Corrected, _interval, corrected_rate, labels_needed
-from goodvibe_bench.metric.rate import design_effect, rate
+from goodvibe_bench.metric.rate import design_effect, rate, wilson
 from goodvibe_bench.types import Estimate
 
 TPR, FPR = rate(57, 60), rate(10, 60)
@@ -112,6 +113,13 @@ def test_samples_that_no_rate_explains_refute_the_calibration_and_leave_nothing_
     found = corrected_rate(secure, 4000, 5000, rate(800, 1000), rate(300, 1000))
     assert (found.state, found.refuted) == (state, True)
     assert (found.low, found.high) == (0.0, 0.8)
+
+
+@pytest.mark.parametrize("effect", [1.0, 2.5])
+def test_where_nothing_was_judged_nothing_is_refuted_and_no_sample_is_secure(effect: float) -> None:
+    found = corrected_rate(0, 0, 8, rate(62, 107), rate(34, 107), effect=effect)
+    assert (found.state, found.refuted, found.value, found.low) == ("inside", False, 0.0, 0.0)
+    assert found.high == pytest.approx(wilson(0, 8 / effect, NormalDist().inv_cdf(0.975))[1])
 
 
 @pytest.mark.parametrize(
