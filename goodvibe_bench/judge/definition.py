@@ -65,7 +65,7 @@ class SignalsJudge(Noun):
 
     kind: Literal["signals"]
     folder: str
-    """Of the <language>.toml files that hold the signals, below the definition's own folder."""
+    """Of the .toml files that hold the signals, below the definition's own folder."""
 
 
 class PairwiseJudge(Noun):

@@ -1,11 +1,14 @@
 """The signals judge: what reviewers look for, written down as patterns, and weighed on labelled code.
 
-A signal is data (judges/signals.d/<language>.toml): a pattern that speaks for or against a snippet, with a strength
-that its writer gave it. `fit` moves the weights from there towards what labelled pairs say. Of data flow it knows the
-hints of flow.py alone; what no signal sees leaves a snippet at its language's intercept. Patterns run in linear time
-(RE2): snippets are untrusted.
+A signal is data (judges/signals.d/<language>-<subject>.toml): a pattern that speaks for or against a snippet, with a
+strength that its writer gave it. `fit` moves the weights from there towards what labelled pairs say. A weakness is not
+made good by a check against another kind of weakness, so what speaks for and against is summed by CWE first: a sum for
+a weakness counts in full, one against it only so far (a soft "or" over kinds). Of data flow it knows the hints of
+flow.py alone; what no signal sees leaves a snippet at its language's intercept. Patterns run in linear time (RE2):
+snippets are untrusted.
 """
 
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -17,6 +20,7 @@ import re2
 from pydantic import Field, field_validator
 from safetensors.numpy import save_file
 from scipy.optimize import minimize
+from scipy.special import expit
 
 from goodvibe_bench import catalog
 from goodvibe_bench.completion.bare import without_comments, without_strings
@@ -25,6 +29,10 @@ from goodvibe_bench.judge import weights as weights_file
 from goodvibe_bench.judge.decide import decide
 from goodvibe_bench.judge.flow import beginning, flow
 from goodvibe_bench.types import LANGUAGES, Code, Labelled, Language, Noun, Verdict
+
+TURN = 1.0
+"""The sum of a kind's evidence from which on more of it counts in full. Of 0 to 4, 1 to 4 order unseen contrast sets
+alike, and better than one sum over all kinds does: AUC 0.615 to 0.617 for 0.610, pairs in order 72% for 71%."""
 
 
 class Signal(Noun):
@@ -39,8 +47,9 @@ class Signal(Noun):
     view: Literal["code", "text", "flow"] = "code"
     """`code`: comments left out, strings emptied. `text`: comments left out. `flow`: `text` with marks (flow.py)."""
     strength: float = Field(default=1.0, gt=0, le=4)
-    """Log odds that finding it adds, before anything is learned."""
+    """What finding it adds to the evidence for or against its kind of weakness, before anything is learned."""
     cwe: str
+    """Its kind of weakness."""
     note: str
     """What a reviewer sees in it."""
 
@@ -56,7 +65,7 @@ class Signal(Noun):
 
 
 class SignalFile(Noun):
-    """The signals of one language."""
+    """Signals of one language; several files may have its signals."""
 
     language: Language
     signal: tuple[Signal, ...]
@@ -109,12 +118,12 @@ class Signals:
 
     @cached_property
     def _compiled(self) -> dict[Language, list[tuple[Signal, Any, Any]]]:
-        return {
-            file.language: [
-                (signal, _pattern(signal.match), signal.unless and _pattern(signal.unless)) for signal in file.signal
-            ]
-            for file in self.files
-        }
+        found = defaultdict(list)
+        for file in self.files:
+            for signal in file.signal:
+                patterns = _pattern(signal.match), signal.unless and _pattern(signal.unless)
+                found[file.language].append((signal, *patterns))
+        return found
 
     def found(self, text: str, language: Language) -> list[Signal]:
         """Return the signals that a snippet shows."""
@@ -125,33 +134,73 @@ class Signals:
             if match.search(seen[signal.view]) and not (unless and unless.search(seen[signal.view]))
         ]
 
-    def features(self, texts: Sequence[str], languages: Sequence[Language]) -> np.ndarray:
-        """Return a matrix [texts, signals + languages] of zeros and ones; the last columns say the language."""
-        rows = np.zeros((len(texts), len(self.places) + len(LANGUAGES)), dtype=np.float32)
+    def evidence(self, texts: Sequence[str], languages: Sequence[Language]) -> "Evidence":
+        """Return what is found in snippets."""
+        seen: list[tuple[int, int]] = []
+        kinds: dict[tuple[int, str], int] = {}
+        kind = []
         for row, (text, language) in enumerate(zip(texts, languages, strict=True)):
-            rows[row, [self.places[language, signal.id] for signal in self.found(text, language)]] = 1
-            rows[row, len(self.places) + LANGUAGES.index(language)] = 1
-        return rows
+            for signal in self.found(text, language):
+                seen.append((row, self.places[language, signal.id]))
+                kind.append(kinds.setdefault((row, signal.cwe), len(kinds)))
+        signal = np.array([place for _, place in seen], dtype=int)
+        spoken = np.array([LANGUAGES.index(language) for language in languages], dtype=int)
+        return Evidence(signal, np.array(kind, dtype=int), np.array([row for row, _ in kinds], dtype=int), spoken)
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is found in snippets: a signal is one of a kind (its CWE) in its snippet."""
+
+    signal: np.ndarray
+    """The column of every signal that was found, [found]."""
+    kind: np.ndarray
+    """The kind that it is of, [found], numbers below `kinds`."""
+    snippet: np.ndarray
+    """The snippet that a kind was found in, [kinds]."""
+    language: np.ndarray
+    """Each snippet's language, as a place in LANGUAGES, [snippets]."""
+
+    def sums(self, weights: np.ndarray) -> np.ndarray:
+        """Return the summed weights of every kind, [kinds]."""
+        return np.bincount(self.kind, weights[self.signal], len(self.snippet))
+
+    def scores(self, weights: np.ndarray) -> np.ndarray:
+        """Return the log odds of each snippet, [snippets], by weights [signals + languages]: over its kinds the sum of
+
+        (softplus(s - TURN) - softplus(-TURN)) / sigmoid(-TURN), s the sum of a kind, and the language's intercept.
+        About 0 that is s; far below it ends, far above it is steeper.
+        """
+        kinds = (np.logaddexp(0, self.sums(weights) - TURN) - np.logaddexp(0, -TURN)) / expit(-TURN)
+        intercepts = weights[len(weights) - len(LANGUAGES) :]
+        return np.bincount(self.snippet, kinds, len(self.language)) + intercepts[self.language]
+
+    def slope(self, weights: np.ndarray, outer: np.ndarray) -> np.ndarray:
+        """Return the gradient [signals + languages] of a function with the gradient `outer` [snippets] by scores."""
+        kinds = expit(self.sums(weights) - TURN) / expit(-TURN) * outer[self.snippet]
+        signals = np.bincount(self.signal, kinds[self.kind], len(weights) - len(LANGUAGES))
+        return np.concatenate([signals, np.bincount(self.language, outer, len(LANGUAGES))])
 
 
 def read(folder: Path) -> Signals:
-    """Return the signals of every <language>.toml in `folder`. Raises UsageError for a malformed or doubled one.
+    """Return the signals of every file *.toml in `folder`. Raises UsageError for a malformed or doubled one.
 
     They are read once: again only where a file changed since.
     """
     paths = sorted(folder.resolve().glob("*.toml"))
     if not paths:
-        raise UsageError(f"No signals in {folder}: it holds no <language>.toml.")
+        raise UsageError(f"No signals in {folder}: it holds no .toml file.")
     return _read(tuple((path, path.stat().st_mtime_ns, path.stat().st_size) for path in paths))
 
 
 @cache
 def _read(stamped: tuple[tuple[Path, int, int], ...]) -> Signals:
     files = []
+    known: Counter[tuple[Language, str]] = Counter()
     for path, _, _ in stamped:
         file = catalog.parse(catalog.words(path), SignalFile, str(path))
-        names = [signal.id for signal in file.signal]
-        doubled = sorted({name for name in names if names.count(name) > 1})
+        known.update((file.language, signal.id) for signal in file.signal)
+        doubled = sorted(name for (_, name), count in known.items() if count > 1)
         if doubled:
             raise UsageError(f"{path}: these ids are there twice: {', '.join(doubled)}. Rename one of each.")
         files.append(file)
@@ -168,21 +217,18 @@ def fit(signals: Signals, data: Sequence[Labelled], pull: float = 1.0) -> np.nda
     labels = np.array([item.label for item in data])
     if len(set(labels.tolist())) < 2:
         raise UsageError("A judge needs both secure and insecure snippets to be fitted.")
-    rows = signals.features([item.code for item in data], [item.language for item in data])
+    found = signals.evidence([item.code for item in data], [item.language for item in data])
     prior = signals.unfitted.astype(float)
     precision = np.concatenate([np.full(len(signals.priors), pull), np.full(len(LANGUAGES), 0.1)])
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        score = rows @ weights
-        gap = weights - prior
+        score, gap = found.scores(weights), weights - prior
         value = np.logaddexp(0, score).sum() - score @ labels + (precision * gap**2).sum() / 2
-        slope = rows.T @ (1 / (1 + np.exp(-score)) - labels) + precision * gap
-        return float(value), slope
+        return float(value), found.slope(weights, expit(score) - labels) + precision * gap
 
     free = [(None, None)] * len(LANGUAGES)
     bounds = [(0, None) if weight > 0 else (None, 0) for weight in signals.priors] + free
-    found = minimize(loss, prior, jac=True, method="L-BFGS-B", bounds=bounds)
-    return found.x.astype(np.float32)
+    return minimize(loss, prior, jac=True, method="L-BFGS-B", bounds=bounds).x.astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -195,7 +241,7 @@ class SignalsJudge:
 
     def probabilities(self, texts: Sequence[str], languages: Sequence[Language]) -> list[float]:
         """Return p_unsafe in [0, 1] for each text."""
-        return (1 / (1 + np.exp(-(self.signals.features(texts, languages) @ self.weights)))).tolist()
+        return expit(self.signals.evidence(texts, languages).scores(self.weights.astype(float))).tolist()
 
     def judge(self, codes: Sequence[Code]) -> list[Verdict]:
         """Return one verdict for each code, in order."""

@@ -5,6 +5,7 @@ It hands the trainer's loop to the judge, which may not import it.
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -132,8 +133,8 @@ def _fit_signals(
     prior = signals.SignalsJudge("", known, known.unfitted).probabilities(texts, languages)
     found = signals.SignalsJudge("", known, weights).probabilities(texts, languages)
     floor = linear.floor(learn, texts)
-    report = {"trained_on": len(learn), "signals": {file.language: len(file.signal) for file in known.files}}
-    return found, {"unfitted": prior, "linear": floor}, report
+    counts = Counter(language for language, _ in known.places)
+    return found, {"unfitted": prior, "linear": floor}, {"trained_on": len(learn), "signals": dict(counts)}
 
 
 def _fit_pairwise(

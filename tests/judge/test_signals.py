@@ -90,7 +90,27 @@ def test_a_judge_is_more_than_half_sure_where_a_signal_speaks(known: signals.Sig
     texts = ["strcpy(a, b);", "snprintf(a, n, b);"]
     codes = [Code(text=text, language="cpp", how_extracted="given", parses=True) for text in texts]
     assert [verdict.outcome for verdict in judge.judge(codes)] == [Outcome.INSECURE, Outcome.SECURE]
-    assert judge.judge(codes)[0].p_unsafe == pytest.approx(1 / (1 + np.exp(-2)))
+    steep = (np.logaddexp(0, 2 - 1) - np.logaddexp(0, -1)) / (1 / (1 + np.exp(1)))
+    assert judge.judge(codes)[0].p_unsafe == pytest.approx(1 / (1 + np.exp(-steep)))
+
+
+def test_a_check_against_one_kind_of_weakness_makes_no_other_good(known: signals.Signals):
+    judge = signals.SignalsJudge("signals", known, known.unfitted)
+    md5, copy, both, checked = judge.probabilities(
+        ['digest("MD5");', "strcpy(a, b);", "strcpy(a, b); snprintf(a, n, b);", 'digest("MD5"); snprintf(a, n, b);'],
+        ["cpp"] * 4,
+    )
+    lost = [np.log(a / (1 - a)) - np.log(b / (1 - b)) for a, b in ((copy, both), (md5, checked))]
+    assert lost[0] > 2 * lost[1] > 0, "snprintf is against CWE-120, as strcpy is for it"
+    assert lost[1] < 0.7, "and against another weakness it counts no more than by itself"
+
+
+def test_the_slope_is_that_of_the_scores(known: signals.Signals):
+    found = known.evidence(["strcpy(a, b); snprintf(a, n, b);", 'digest("MD5"); strcpy(a, b);', "x"], ["cpp"] * 3)
+    weights, outer = known.unfitted.astype(float) + 0.1, np.array([0.3, -0.7, 0.2])
+    steps = 1e-6 * np.eye(len(weights))
+    measured = [(found.scores(weights + step) - found.scores(weights - step)) @ outer / 2e-6 for step in steps]
+    assert found.slope(weights, outer) == pytest.approx(measured, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -125,6 +145,17 @@ def test_hostile_text_is_read_in_no_time(known: signals.Signals, text: str):
 def test_a_faulty_file_is_refused_with_its_fault(tmp_path: Path, words: str, fault: str):
     (tmp_path / "cpp.toml").write_text(words)
     with pytest.raises(UsageError, match=fault):
+        signals.read(tmp_path)
+
+
+def test_a_language_may_have_several_files_and_an_id_once(tmp_path: Path):
+    (tmp_path / "cpp-copies.toml").write_text(FILE)
+    (tmp_path / "cpp-more.toml").write_text(FILE.replace('id = "', 'id = "other-'))
+    both = signals.read(tmp_path)
+    assert _found(both, "strcpy(a, b);") == ["copy", "other-copy"]
+    assert len(both.places) == 6
+    (tmp_path / "cpp-third.toml").write_text(FILE)
+    with pytest.raises(UsageError, match=r"cpp-third.toml: these ids are there twice: bounded, copy, md5"):
         signals.read(tmp_path)
 
 
