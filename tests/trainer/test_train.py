@@ -101,7 +101,12 @@ def test_the_same_seed_trains_the_same_weights(tmp_path, pairs: list[Pair]):
     assert all(torch.equal(ends[0][key], ends[1][key]) for key in ends[0])
 
 
-def test_micro_batches_do_not_change_a_step(tmp_path, pairs: list[Pair]):
+@pytest.mark.parametrize(("dtype", "differ"), [("float32", 0.0), ("bfloat16", 1e-3)])
+def test_micro_batches_do_not_change_a_step(
+    tmp_path, pairs: list[Pair], monkeypatch: pytest.MonkeyPatch, dtype: str, differ: float
+):
+    """In bfloat16 a gradient that is all rounding has either sign, and Adam's first step is as long for it."""
+    monkeypatch.setattr("goodvibe_bench.trainer.loop.best_dtype", lambda: (dtype, "the test says so"))
     ends = []
     for micro in (1, 4):
         loaded = tiny_model(tmp_path / str(micro))
@@ -110,7 +115,8 @@ def test_micro_batches_do_not_change_a_step(tmp_path, pairs: list[Pair]):
         numbers = Training(batch_size=4, micro_batch_size=micro, epochs=1, learning_rate=1e-3)
         fit(loaded.model, objective, objective.examples(pairs[:4]), numbers, seed=0, scratch=tmp_path / f"t{micro}")
         ends.append(loaded.model.state_dict())
-    assert all(torch.allclose(ends[0][key], ends[1][key], atol=1e-4) for key in ends[0])
+    same = torch.cat([torch.isclose(ends[0][key], ends[1][key], atol=1e-4).flatten() for key in ends[0]])
+    assert (~same).float().mean() <= differ
 
 
 @pytest.mark.parametrize(
