@@ -137,11 +137,10 @@ def table(words: argparse.Namespace) -> None:
     from goodvibe_bench.result.leaderboard import rows
 
     found = store.read_results([words.folder])
-    dtypes = {one.config["dtype"] for one in found}
-    if len(dtypes) > 1:
-        sys.exit(
-            f"{words.folder} has results in {' and '.join(sorted(dtypes))}, which are not compared. Take some out."
-        )
+    for folder in (words.folder, *words.also):  # differences are taken inside of a folder
+        dtypes = sorted({one.config["dtype"] for one in store.read_results([folder])})
+        if len(dtypes) > 1:
+            sys.exit(f"{folder} has results in {' and '.join(dtypes)}, which are not compared. Take some out.")
     sys.stdout.write("\n".join(_rates_table(rows(found), _reading(found))) + "\n\n")
     sys.stdout.write("\n".join(_differences(_best(_read(words.rates)), words.folder, *words.also)) + "\n")
 

@@ -100,4 +100,4 @@ def test_results_of_two_dtypes_are_in_no_table_together(tmp_path: Path) -> None:
         path = next((FOLDER.parent / "results" / folder).glob("*--none--*.json"))
         (tmp_path / path.name).write_bytes(path.read_bytes())
     with pytest.raises(SystemExit, match="results in bfloat16 and float32, which are not compared"):
-        program("quality").table(Namespace(folder=tmp_path))
+        program("quality").table(Namespace(folder=FOLDER.parent / "results" / "quality-cpp", also=[tmp_path]))

@@ -49,7 +49,8 @@ def read_respelled(text: str, language: Language) -> Source | None:
     source = read(text, language)
     if source is not None:
         return source
-    respelling = read(respelled(text, language), language)
+    plain = respelled(text, language)
+    respelling = read(plain, language) if plain != text else None
     return Source(text.encode(), respelling.root) if respelling is not None else None
 
 
